@@ -1,0 +1,2 @@
+//! The `ksom` command.
+fn main() {}
