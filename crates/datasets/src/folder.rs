@@ -1,0 +1,109 @@
+//! A folder of image files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+
+use crate::find::walk;
+use crate::source::out_of_range;
+use crate::{DatasetError, DecodeOptions, ImageSource, Version, decode_image};
+
+/// Image files below a folder, decoded when they are asked for.
+///
+/// A picture's class is the folder it lies in, relative to the root; classes are numbered in sorted order. Where all
+/// pictures lie in one folder there are no classes.
+pub struct FolderSource {
+    root: PathBuf,
+    files: Vec<PathBuf>,
+    labels: Option<Vec<u32>>,
+    classes: Vec<String>,
+    others: usize,
+    decode: DecodeOptions,
+}
+
+impl FolderSource {
+    /// Lists `root` recursively; no file is decoded yet.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed or holds no pictures.
+    pub fn open(root: impl AsRef<Path>, decode: DecodeOptions) -> Result<Self, DatasetError> {
+        let root = root.as_ref();
+        let listing = walk(root)?;
+        if listing.images.is_empty() {
+            return Err(DatasetError::NothingFound(root.display().to_string()));
+        }
+        let mut source = Self::of_files(root, listing.images, decode);
+        source.others = listing.others;
+        Ok(source)
+    }
+
+    /// The given files, in the given order; names and classes are relative to `root`.
+    pub fn of_files(root: impl AsRef<Path>, files: Vec<PathBuf>, decode: DecodeOptions) -> Self {
+        let root = root.as_ref();
+        let class = |file: &PathBuf| relative(root, file.parent().unwrap_or(Path::new("")));
+        let mut numbers: BTreeMap<String, u32> = files.iter().map(|file| (class(file), 0)).collect();
+        for (number, (_, label)) in (0..).zip(numbers.iter_mut()) {
+            *label = number;
+        }
+        let labels = (numbers.len() > 1)
+            .then(|| files.iter().map(|file| numbers.get(&class(file)).copied().unwrap_or_default()).collect());
+        let classes = match labels {
+            Some(_) => numbers.into_keys().collect(),
+            None => Vec::new(),
+        };
+        Self { root: root.to_path_buf(), files, labels, classes, others: 0, decode }
+    }
+
+    /// The files, in order.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The names of the classes, in order of their numbers; none where all pictures lie in one folder.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// How many files below the folder are no pictures.
+    pub fn others(&self) -> usize {
+        self.others
+    }
+
+    fn file(&self, index: usize) -> Result<&PathBuf, DatasetError> {
+        let file = self.files.get(index);
+        file.ok_or_else(|| out_of_range(&self.root.display().to_string(), index, self.files.len()))
+    }
+}
+
+impl ImageSource for FolderSource {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn image(&self, index: usize) -> Result<RgbImage, DatasetError> {
+        decode_image(self.file(index)?, &self.decode)
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.file(index).map_or_else(|_| format!("#{index}"), |file| relative(&self.root, file))
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.labels.as_ref()?.get(index).copied()
+    }
+
+    fn version(&self, index: usize) -> Result<Version, DatasetError> {
+        Version::of(self.file(index)?)
+    }
+}
+
+/// `path` below `root`, with `/` between its parts on every platform.
+pub(crate) fn relative(root: &Path, path: &Path) -> String {
+    let path = path.strip_prefix(root).unwrap_or(path);
+    if std::path::MAIN_SEPARATOR == '/' {
+        path.to_string_lossy().into_owned()
+    } else {
+        path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+    }
+}
