@@ -1,0 +1,89 @@
+//! What both kinds of quantiser do with rows of vectors and a codebook.
+
+use candle_core::{DType, Tensor};
+use ksom_kernels::Backend;
+
+use crate::error::{QuantizerError, Result};
+use crate::portable;
+
+/// Checks that `x` is [N, D] with N ≥ 1, and gives it in f32.
+pub(crate) fn rows_f32(operation: &'static str, x: &Tensor, dim: usize) -> Result<Tensor> {
+    match x.dims() {
+        &[n, d] if n >= 1 && d == dim => Ok(x.to_dtype(DType::F32)?),
+        found => Err(QuantizerError::Input {
+            operation,
+            expected: format!("rows of shape [N, {dim}] with N ≥ 1"),
+            found: format!("shape {found:?}"),
+        }),
+    }
+}
+
+/// Checks that `codes` is u32 [N].
+pub(crate) fn check_codes(operation: &'static str, codes: &Tensor, n: usize) -> Result<()> {
+    if codes.dtype() == DType::U32 && codes.dims() == [n] {
+        return Ok(());
+    }
+    Err(QuantizerError::Input {
+        operation,
+        expected: format!("u32 codes of shape [{n}]"),
+        found: format!("{:?} of shape {:?}", codes.dtype(), codes.dims()),
+    })
+}
+
+/// The nearest row of `w` [K, D] for each row of `x` [N, D] → u32 [N], without gradient.
+pub(crate) fn nearest(backend: Backend, x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    let (x, w) = (x.detach().contiguous()?, w.detach());
+    Ok(match backend {
+        Backend::Fast => ksom_kernels::nearest(&x, &w)?,
+        Backend::Portable => portable::nearest_two(&x, &w)?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?,
+    })
+}
+
+/// The two nearest rows of `w` [K, D] for each row of `x` [N, D] → u32 [N, 2].
+pub(crate) fn nearest_two(backend: Backend, x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    let (x, w) = (x.detach().contiguous()?, w.detach());
+    Ok(match backend {
+        Backend::Fast => ksom_kernels::nearest_two(&x, &w)?,
+        Backend::Portable => portable::nearest_two(&x, &w)?,
+    })
+}
+
+/// Sums of the rows of `x` f32 [N, D] by code, and how many there are of each: ([K, D], [K]), without gradient.
+pub(crate) fn code_sums(backend: Backend, x: &Tensor, codes: &Tensor, num_codes: usize) -> Result<(Tensor, Tensor)> {
+    let (x, codes) = (x.detach().contiguous()?, codes.contiguous()?);
+    Ok(match backend {
+        Backend::Fast => ksom_kernels::code_sums(&x, &codes, num_codes)?,
+        Backend::Portable => {
+            (portable::sums_by_code(&x, &codes, num_codes)?, portable::code_counts(&codes, num_codes)?)
+        }
+    })
+}
+
+/// exp(−Σ p ln(p + 1e−10)) of the frequencies p of `codes` u32 [N] → a scalar.
+pub(crate) fn perplexity(codes: &Tensor, num_codes: usize) -> Result<Tensor> {
+    let p = portable::code_counts(codes, num_codes)?.affine(1.0 / codes.elem_count() as f64, 0.0)?;
+    Ok((p.affine(1.0, 1e-10)?.log()? * &p)?.sum_all()?.neg()?.exp()?)
+}
+
+/// A tensor with the value of `value` exactly and the gradient of `x`, in the type of `x`.
+pub(crate) fn straight_through(x: &Tensor, value: &Tensor) -> Result<Tensor> {
+    // x − x is exactly zero wherever x is finite.
+    Ok((value.detach().to_dtype(x.dtype())? + (x - x.detach())?)?)
+}
+
+/// The rows of `w` [K, D] that `codes` u32 of any shape S name → S + [D].
+pub(crate) fn lookup(w: &Tensor, codes: &Tensor) -> Result<Tensor> {
+    let (num_codes, dim) = w.dims2()?;
+    let refuse = |found: String| {
+        Err(QuantizerError::Input { operation: "lookup", expected: format!("u32 codes less than {num_codes}"), found })
+    };
+    if codes.dtype() != DType::U32 {
+        return refuse(format!("{:?}", codes.dtype()));
+    }
+    let flat = codes.flatten_all()?.contiguous()?;
+    if let Some(code) = flat.to_vec1::<u32>()?.into_iter().find(|&code| code as usize >= num_codes) {
+        return refuse(format!("code {code}; the codes belong to another model"));
+    }
+    let shape: Vec<usize> = codes.dims().iter().copied().chain([dim]).collect();
+    Ok(w.detach().index_select(&flat, 0)?.reshape(shape)?)
+}
