@@ -98,10 +98,10 @@ impl Quantizer for GdSom {
         rows::lookup(&self.codebook, codes)
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Quantized> {
+    fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized> {
         let rows_f32 = rows::rows_f32("forward", x, self.config.dim)?;
         let n = rows_f32.dim(0)?;
-        let codes = rows::nearest(self.backend, &rows_f32, &self.codebook)?;
+        let codes = rows::code_row("forward", codes, n)?;
         let chosen = self.codebook.detach().index_select(&codes, 0)?;
         let (sums, counts) = rows::code_sums(self.backend, &rows_f32, &codes, self.config.num_codes)?;
         let (gradient, neighborhood_loss) = self.codebook_losses(&sums, &counts, n)?;
@@ -121,7 +121,8 @@ impl Quantizer for GdSom {
     /// Checks shapes only: there is no update besides the optimiser's.
     fn observe(&mut self, x: &Tensor, codes: &Tensor) -> Result<()> {
         let x = rows::rows_f32("observe", x, self.config.dim)?;
-        rows::check_codes("observe", codes, x.dim(0)?)
+        rows::code_row("observe", codes, x.dim(0)?)?;
+        Ok(())
     }
 
     /// Counts the step; the optimiser changes the codebook.

@@ -119,9 +119,9 @@ impl Quantizer for Ksom {
         rows::lookup(&self.codebook, codes)
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Quantized> {
+    fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized> {
         let rows_f32 = rows::rows_f32("forward", x, self.config.dim)?;
-        let codes = rows::nearest(self.backend, &rows_f32, &self.codebook)?;
+        let codes = rows::code_row("forward", codes, rows_f32.dim(0)?)?;
         let chosen = self.codebook.index_select(&codes, 0)?;
         let loss = (rows_f32 - &chosen)?.sqr()?.mean_all()?.affine(self.config.commitment, 0.0)?;
         let perplexity = rows::perplexity(&codes, self.config.num_codes)?;
@@ -130,8 +130,8 @@ impl Quantizer for Ksom {
 
     fn observe(&mut self, x: &Tensor, codes: &Tensor) -> Result<()> {
         let x = rows::rows_f32("observe", x, self.config.dim)?;
-        rows::check_codes("observe", codes, x.dim(0)?)?;
-        let (mut sums, mut counts) = rows::code_sums(self.backend, &x, codes, self.config.num_codes)?;
+        let codes = rows::code_row("observe", codes, x.dim(0)?)?;
+        let (mut sums, mut counts) = rows::code_sums(self.backend, &x, &codes, self.config.num_codes)?;
         if let Some((pending_sums, pending_counts)) = &self.pending {
             sums = (pending_sums + sums)?;
             counts = (pending_counts + counts)?;

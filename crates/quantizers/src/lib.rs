@@ -36,6 +36,7 @@ mod error;
 mod gd_som;
 mod grid;
 mod ksom;
+pub mod measures;
 mod neighborhood;
 mod portable;
 mod quantizer;

@@ -64,7 +64,15 @@ pub trait Quantizer: Send + Sync {
     ///
     /// # Errors
     /// As [`Quantizer::assign`].
-    fn forward(&self, x: &Tensor) -> Result<Quantized>;
+    fn forward(&self, x: &Tensor) -> Result<Quantized> {
+        self.forward_with(x, &self.assign(x)?)
+    }
+
+    /// As [`Quantizer::forward`], with `codes` u32 [N] chosen already instead of the nearest.
+    ///
+    /// # Errors
+    /// As [`Quantizer::observe`].
+    fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized>;
 
     /// Adds a micro-batch `x` [N, D] and its `codes` u32 [N] to the pending update.
     ///

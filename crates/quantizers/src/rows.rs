@@ -18,10 +18,10 @@ pub(crate) fn rows_f32(operation: &'static str, x: &Tensor, dim: usize) -> Resul
     }
 }
 
-/// Checks that `codes` is u32 [N].
-pub(crate) fn check_codes(operation: &'static str, codes: &Tensor, n: usize) -> Result<()> {
+/// Checks that `codes` is u32 [N], and gives them contiguous.
+pub(crate) fn code_row(operation: &'static str, codes: &Tensor, n: usize) -> Result<Tensor> {
     if codes.dtype() == DType::U32 && codes.dims() == [n] {
-        return Ok(());
+        return Ok(codes.contiguous()?);
     }
     Err(QuantizerError::Input {
         operation,
@@ -50,12 +50,10 @@ pub(crate) fn nearest_two(backend: Backend, x: &Tensor, w: &Tensor) -> Result<Te
 
 /// Sums of the rows of `x` f32 [N, D] by code, and how many there are of each: ([K, D], [K]), without gradient.
 pub(crate) fn code_sums(backend: Backend, x: &Tensor, codes: &Tensor, num_codes: usize) -> Result<(Tensor, Tensor)> {
-    let (x, codes) = (x.detach().contiguous()?, codes.contiguous()?);
+    let x = x.detach().contiguous()?;
     Ok(match backend {
-        Backend::Fast => ksom_kernels::code_sums(&x, &codes, num_codes)?,
-        Backend::Portable => {
-            (portable::sums_by_code(&x, &codes, num_codes)?, portable::code_counts(&codes, num_codes)?)
-        }
+        Backend::Fast => ksom_kernels::code_sums(&x, codes, num_codes)?,
+        Backend::Portable => (portable::sums_by_code(&x, codes, num_codes)?, portable::code_counts(codes, num_codes)?),
     })
 }
 
