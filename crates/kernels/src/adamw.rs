@@ -1,7 +1,8 @@
 //! The AdamW step in one pass.
 
-use crate::access::{with_slice, with_slice_mut};
-use candle_core::{Result, Tensor, bail};
+use crate::access::{check_shape, with_slice, with_slice_mut};
+use crate::error::Error;
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 /// Hyperparameters of AdamW (Loshchilov & Hutter, arXiv 1711.05101), with PyTorch's meaning.
@@ -50,19 +51,18 @@ pub fn adamw_step(
 ) -> Result<()> {
     const NAME: &str = "adamw_step";
     for (name, t) in [("grad", grad), ("m", m), ("v", v)] {
-        if t.shape() != param.shape() {
-            bail!("{NAME}: expected {name} of the parameter's shape {:?}, found {:?}", param.shape(), t.shape());
-        }
+        check_shape(NAME, name, t, param.shape())?;
     }
+    let refused = |expected: &str, found: &str| {
+        Err(Error::Value { operation: NAME, expected: expected.into(), found: found.into() }.into())
+    };
     if step == 0 {
-        bail!("{NAME}: expected a step of at least 1, found 0: steps count from 1");
+        return refused("a step of at least 1 (steps count from 1)", "0");
     }
-    let all = [param, m, v, grad];
-    for (i, a) in all.iter().enumerate() {
-        // Addresses only compared, never read: candle's own check of shared storage is private.
-        if all[..i].iter().any(|b| storage_address(a) == storage_address(b)) {
-            bail!("{NAME}: expected param, m, v and grad in separate storages, found two that share one");
-        }
+    let mut storages = [param, m, v, grad].map(storage_address);
+    storages.sort_unstable();
+    if storages.windows(2).any(|pair| pair[0] == pair[1]) {
+        return refused("param, m, v and grad each in a storage of its own", "two that share one");
     }
     let grad = grad.contiguous()?;
     let t = step as f64;
@@ -75,7 +75,7 @@ pub fn adamw_step(
     let step_size = (hp.lr / bias1) as f32;
     let root = (1.0 / bias2.sqrt()) as f32;
     let eps = hp.eps as f32;
-    with_slice(NAME, &grad, |grad| {
+    with_slice(NAME, &grad, |grad: &[f32]| {
         with_slice_mut(NAME, param, |param| {
             with_slice_mut(NAME, m, |m| {
                 with_slice_mut(NAME, v, |v| {
@@ -99,7 +99,7 @@ pub fn adamw_step(
     })
 }
 
-/// The address of a tensor's storage.
+/// The address of a tensor's storage, only to be compared: candle's own test of shared storage is private.
 fn storage_address(tensor: &Tensor) -> usize {
     let (storage, _) = tensor.storage_and_layout();
     std::ptr::from_ref(&*storage).addr()

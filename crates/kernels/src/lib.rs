@@ -1,15 +1,30 @@
 //! CPU kernels as candle custom operations, f32 and channels last: convolution and transposed convolution with all
 //! gradients, nearest codebook vectors, the AdamW step.
+//!
+//! Results are the same bits whatever the number of threads, and an image's result does not depend on what else is in
+//! its batch. The instruction set is chosen at run time: AVX-512, AVX2 with FMA, NEON, or plain Rust.
 
 mod access;
 mod adamw;
 mod backend;
+mod code_sums;
 mod conv;
+mod error;
+mod layout;
+mod memory;
 mod nearest;
 mod norm;
+mod relu;
+mod simd;
+#[cfg(test)]
+mod testing;
 
 pub use adamw::{AdamW, adamw_step};
 pub use backend::Backend;
-pub use conv::{ConvSpec, conv_transpose2d, conv2d, nchw_to_nhwc, nhwc_to_nchw, relu};
-pub use nearest::{code_sums, nearest, nearest_two};
+pub use code_sums::code_sums;
+pub use conv::{ConvSpec, conv_transpose2d, conv2d};
+pub use error::Error;
+pub use layout::{nchw_to_nhwc, nhwc_to_nchw};
+pub use nearest::{nearest, nearest_two};
 pub use norm::squared_norm;
+pub use relu::relu;

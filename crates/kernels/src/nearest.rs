@@ -1,53 +1,179 @@
-//! Nearest codebook vectors.
+//! Nearest codebook vectors: argmin ‖x − w‖² = argmax (x·w − ‖w‖²/2), by tiles of a matrix product that are reduced
+//! while they are in registers. What rounding leaves undecided is decided by distances in f64.
 
-use candle_core::{DType, Result, Tensor};
+use crate::access::{check, check_shape, tensor, with_slice};
+use crate::error::Error;
+use crate::simd::tile::{Best, ScoreTile};
+use crate::simd::{Isa, MAX_COLS, MAX_ROWS};
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
 
-/// For each row of `x` [N, D] the index of the nearest row of `w` [K, D] by Euclidean distance, the first of equals
-/// → u32 [N].
+/// Rows of `x` per task at most.
+const TASK_ROWS: usize = 96;
+
+/// Elements of the codebook that one pass over a task's rows meets: they fit a second-level cache.
+const PASS: usize = 64 * 1024;
+
+/// More codes than this could not be told apart by an f32 index.
+const MAX_CODES: usize = 1 << 24;
+
+/// For each row of `x` [N, D] the row of `w` [K, D] at the least Euclidean distance, the first of equals → u32 [N].
 ///
 /// # Errors
 ///
-/// If shapes do not fit together.
+/// If shapes do not fit together, `w` is empty, or a tensor is not f32 on the CPU.
 pub fn nearest(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    nearest_two(x, w)?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()
+    let codes = search("nearest", x, w, 1)?;
+    let n = codes.len();
+    tensor(codes, n)
 }
 
-/// As [`nearest`], the two nearest rows → u32 [N, 2]; the second equals the first when K = 1.
+/// As [`nearest`], the two nearest rows → u32 [N, 2]; the second is the first again when K = 1.
 ///
 /// # Errors
 ///
-/// If shapes do not fit together.
+/// As [`nearest`].
 pub fn nearest_two(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    let x = x.to_vec2::<f32>()?;
-    let w = w.to_vec2::<f32>()?;
-    let mut out = Vec::with_capacity(x.len() * 2);
-    for row in &x {
-        let (mut best, mut second) = ((f32::INFINITY, 0u32), (f32::INFINITY, 0u32));
-        for (k, code) in w.iter().enumerate() {
-            let d: f32 = row.iter().zip(code).map(|(a, b)| (a - b) * (a - b)).sum();
-            if d < best.0 {
-                second = best;
-                best = (d, k as u32);
-            } else if d < second.0 {
-                second = (d, k as u32);
+    let codes = search("nearest_two", x, w, 2)?;
+    let n = codes.len() / 2;
+    tensor(codes, (n, 2))
+}
+
+fn search(operation: &'static str, x: &Tensor, w: &Tensor, wanted: usize) -> Result<Vec<u32>> {
+    check(operation, x)?;
+    check(operation, w)?;
+    let (&[n, depth], &[num_codes, _]) = (x.dims(), w.dims()) else {
+        let (name, expected, found) = if x.rank() == 2 { ("w", "[K, D]", w) } else { ("x", "[N, D]", x) };
+        return Err(Error::Shape { operation, name, expected: expected.into(), found: found.shape().clone() }.into());
+    };
+    check_shape(operation, "w", w, (num_codes, depth))?;
+    if num_codes == 0 || depth == 0 || num_codes > MAX_CODES {
+        let expected = format!("[K, D] with K from 1 to {MAX_CODES} and D at least 1");
+        return Err(Error::Shape { operation, name: "w", expected, found: w.shape().clone() }.into());
+    }
+    let (x, w) = (x.contiguous()?, w.contiguous()?);
+    with_slice(operation, &x, |x| {
+        with_slice(operation, &w, |w| {
+            let codebook = Codebook::new(Isa::detect(), w, num_codes, depth);
+            let mut codes = vec![0u32; n * wanted];
+            codes
+                .par_chunks_mut(TASK_ROWS * wanted)
+                .zip(x.par_chunks(TASK_ROWS * depth))
+                .for_each(|(codes, x)| codebook.search(x, wanted, codes));
+            Ok(codes)
+        })
+    })
+}
+
+/// A codebook packed for the score kernel.
+pub(crate) struct Codebook<'a> {
+    isa: &'a Isa,
+    w: &'a [f32],
+    num_codes: usize,
+    depth: usize,
+    /// [code / cols][depth][code % cols], padded with zeros.
+    panels: Vec<f32>,
+    /// −‖w‖²/2 per code; padding can never win.
+    bias: Vec<f32>,
+    /// The codes' numbers.
+    index: Vec<f32>,
+}
+
+impl<'a> Codebook<'a> {
+    pub(crate) fn new(isa: &'a Isa, w: &'a [f32], num_codes: usize, depth: usize) -> Self {
+        let cols = isa.cols;
+        let padded = num_codes.next_multiple_of(cols);
+        let mut panels = vec![0f32; padded * depth];
+        panels.par_chunks_exact_mut(depth * cols).zip(w.par_chunks(depth * cols)).for_each(|(panel, codes)| {
+            for (column, code) in codes.chunks_exact(depth).enumerate() {
+                for (row, &value) in panel.chunks_exact_mut(cols).zip(code) {
+                    row[column] = value;
+                }
+            }
+        });
+        let mut bias = vec![f32::NEG_INFINITY; padded];
+        for (bias, code) in bias.iter_mut().zip(w.chunks_exact(depth)) {
+            *bias = (-0.5 * code.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>()) as f32;
+        }
+        let index = (0..padded).map(|k| k as f32).collect();
+        Self { isa, w, num_codes, depth, panels, bias, index }
+    }
+
+    /// The `wanted` nearest codes of each row of `x`.
+    pub(crate) fn search(&self, x: &[f32], wanted: usize, codes: &mut [u32]) {
+        let (rows, cols) = (self.isa.rows, self.isa.cols);
+        let n = x.len() / self.depth;
+        let mut best = vec![Best::EMPTY; n.next_multiple_of(rows)];
+        let pass = (PASS / (self.depth * cols)).max(1);
+        let panels: Vec<&[f32]> = self.panels.chunks_exact(self.depth * cols).collect();
+        for (i, panels) in panels.chunks(pass).enumerate() {
+            for (tile_rows, best) in (0..n).step_by(rows).zip(best.chunks_exact_mut(rows)) {
+                let mut a = [x.as_ptr(); MAX_ROWS];
+                for (r, a) in a[..rows].iter_mut().enumerate() {
+                    *a = x[(tile_rows + r).min(n - 1) * self.depth..].as_ptr();
+                }
+                for (j, panel) in panels.iter().enumerate() {
+                    let first = (i * pass + j) * cols;
+                    let tile = ScoreTile {
+                        a,
+                        depth: self.depth,
+                        b: panel.as_ptr(),
+                        bias: self.bias[first..].as_ptr(),
+                        index: self.index[first..].as_ptr(),
+                        best: best.as_mut_ptr(),
+                    };
+                    // SAFETY: each row has `depth` elements, the panel `depth` rows of `cols`, bias and index are
+                    // padded to whole panels, and there is one `Best` for each row of the tile.
+                    unsafe { (self.isa.score)(&tile) };
+                }
             }
         }
-        out.push(best.1);
-        out.push(if w.len() > 1 { second.1 } else { best.1 });
+        let mut candidates = Vec::with_capacity(2 * MAX_COLS);
+        for ((x, best), codes) in x.chunks_exact(self.depth).zip(&best).zip(codes.chunks_exact_mut(wanted)) {
+            self.decide(x, best, &mut candidates, codes);
+        }
     }
-    Tensor::from_vec(out, (x.len(), 2), &candle_core::Device::Cpu)
-}
 
-/// Sums of the rows of `x` [N, D] by their code, and how many there are of each: (sums [K, D], counts [K]) for
-/// `codes` u32 [N].
-///
-/// # Errors
-///
-/// If shapes do not fit together or a code is not less than `num_codes`.
-pub fn code_sums(x: &Tensor, codes: &Tensor, num_codes: usize) -> Result<(Tensor, Tensor)> {
-    let (n, d) = x.dims2()?;
-    let sums = Tensor::zeros((num_codes, d), DType::F32, x.device())?.index_add(codes, x, 0)?;
-    let ones = Tensor::ones(n, DType::F32, x.device())?;
-    let counts = Tensor::zeros(num_codes, DType::F32, x.device())?.index_add(codes, &ones, 0)?;
-    Ok((sums, counts))
+    /// Picks the nearest codes from the best of each lane.
+    fn decide(&self, x: &[f32], best: &Best, candidates: &mut Vec<(f64, usize)>, codes: &mut [u32]) {
+        candidates.clear();
+        for (scores, index) in [(&best.score, &best.index), (&best.second_score, &best.second_index)] {
+            for (&score, &index) in scores[..self.isa.cols].iter().zip(index) {
+                if score > f32::NEG_INFINITY {
+                    candidates.push((f64::from(score), index as usize));
+                }
+            }
+        }
+        let wanted = codes.len().min(self.num_codes);
+        if candidates.len() < wanted {
+            // Scores beyond f32: all that is left is to ask for every distance.
+            candidates.clear();
+            candidates.extend((0..self.num_codes).map(|k| (f64::INFINITY, k)));
+        }
+        candidates.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let worst = candidates[wanted - 1];
+        let slack = self.slack(x, worst.1);
+        let close = candidates.iter().take_while(|c| !(c.0 < worst.0 - slack)).count();
+        if close > wanted || wanted > 1 {
+            for candidate in &mut candidates[..close] {
+                candidate.0 = self.distance(x, candidate.1);
+            }
+            candidates[..close].sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        }
+        for (i, code) in codes.iter_mut().enumerate() {
+            *code = candidates[i.min(wanted - 1)].1 as u32;
+        }
+    }
+
+    /// How far two scores may be off by rounding.
+    fn slack(&self, x: &[f32], code: usize) -> f64 {
+        let square = |v: &[f32]| v.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+        let w = &self.w[code * self.depth..][..self.depth];
+        (square(x) + square(w)) * f64::from(f32::EPSILON) * (2.0 + self.depth as f64).sqrt()
+    }
+
+    fn distance(&self, x: &[f32], code: usize) -> f64 {
+        let w = &self.w[code * self.depth..][..self.depth];
+        x.iter().zip(w).map(|(&x, &w)| (f64::from(x) - f64::from(w)).powi(2)).sum()
+    }
 }

@@ -17,7 +17,7 @@ const LANES: usize = 8;
 /// If `x` is not f32 on the CPU.
 pub fn squared_norm(x: &Tensor) -> Result<f64> {
     let x = x.contiguous()?;
-    with_slice("squared_norm", &x, |x| {
+    with_slice("squared_norm", &x, |x: &[f32]| {
         let partial: Vec<f64> = x.par_chunks(CHUNK).map(sum_of_squares).collect();
         Ok(partial.iter().sum())
     })

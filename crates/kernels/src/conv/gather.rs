@@ -1,0 +1,305 @@
+//! The forward direction of a convolution and of a transposed one (each the other's input gradient): every output
+//! gathers its taps from a zero-padded copy of the input and meets the weights, packed into panels, in registers.
+
+use super::geometry::{Axis, Dims, reach};
+use crate::memory::{Shared, filled, with_scratch};
+use crate::simd::tile::{ConvTile, Start};
+use crate::simd::{Isa, MAX_ROWS};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Elements of the zero-padded input of one task: with a panel it fits a second-level cache.
+const TASK_INPUT: usize = 48 * 1024;
+
+/// Outputs of one task at most.
+const TASK_OUTPUTS: usize = 512;
+
+/// Elements of the part of a panel that stays in the first-level cache.
+const PANEL_BLOCK: usize = 6 * 1024;
+
+/// What is added to and done with the sums.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Epilogue<'a> {
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) residual: Option<&'a [f32]>,
+    pub(crate) relu: bool,
+}
+
+/// A weight tensor seen as [outputs, inputs, kernel height, kernel width] through strides.
+#[derive(Clone, Copy)]
+pub(crate) struct Weight<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) outputs: usize,
+    pub(crate) inputs: usize,
+    pub(crate) output_stride: usize,
+    pub(crate) input_stride: usize,
+    pub(crate) kernel_width: usize,
+}
+
+/// Gathers `x` (of shape `dims`) into an output of shape `out`, with the axes of [`Axis::convolution`] or
+/// [`Axis::transposed`]. Slices have the lengths that the shapes say: checked by the callers in this crate.
+pub(crate) fn gather(
+    isa: &Isa,
+    x: &[f32],
+    dims: Dims,
+    w: Weight,
+    axes: (&[Axis], &[Axis]),
+    out: Dims,
+    epilogue: Epilogue,
+) -> Vec<f32> {
+    debug_assert_eq!(x.len(), dims.len());
+    let narrow = w.outputs <= isa.narrow_cols;
+    let (rows, cols, kernel) =
+        if narrow { (isa.narrow_rows, isa.narrow_cols, isa.conv_narrow) } else { (isa.rows, isa.cols, isa.conv) };
+    let bias = padded_bias(epilogue.bias, w.outputs, cols);
+    let phases: Vec<Phase> = axes
+        .0
+        .iter()
+        .flat_map(|y| axes.1.iter().map(move |x| (y, x)))
+        .map(|(y, x)| Phase { y, x, panels: pack(w, y, x, cols) })
+        .collect();
+    let count = |axes: &[Axis]| axes.iter().map(|axis| axis.count).max().unwrap_or(0);
+    let grid = (count(axes.0), count(axes.1));
+    let tasks = split(dims, axes, grid, phases.len());
+    let tiles = TileLoop { kernel, rows, cols, channels: w.outputs, bias: &bias, epilogue: &epilogue };
+    let write = |output: Shared<f32>| {
+        tasks.par_iter().for_each(|task| {
+            with_scratch(|scratch| {
+                let source = Source::new(x, dims, axes, task, scratch);
+                let mut pixels = Vec::with_capacity(TASK_OUTPUTS);
+                for phase in &phases {
+                    phase.pixels(task, &source, out, &mut pixels);
+                    tiles.run(phase, &source, &pixels, output);
+                }
+            });
+        });
+    };
+    // SAFETY: the axes' outputs are all rows and columns of the output, the tasks cover all outputs of the axes, and
+    // the tiles all channels.
+    unsafe { filled(out.len(), write) }
+}
+
+/// One set of taps, with its weights packed: for each panel of columns, a row of columns for each tap and input.
+struct Phase<'a> {
+    y: &'a Axis,
+    x: &'a Axis,
+    panels: Vec<f32>,
+}
+
+/// Part of the outputs: images, and of each phase's outputs these rows and columns.
+struct Task {
+    images: Range<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+/// Cuts the outputs into tasks. Bits do not depend on how: every output is computed by itself.
+fn split(dims: Dims, axes: (&[Axis], &[Axis]), grid: (usize, usize), phases: usize) -> Vec<Task> {
+    if grid.0 == 0 || grid.1 == 0 || dims.images == 0 {
+        return Vec::new();
+    }
+    let input = |rows: usize, columns: usize| {
+        let (y, x) = (reach(axes.0, 0, rows), reach(axes.1, 0, columns));
+        (y.1 - y.0) as usize * (x.1 - x.0) as usize * dims.channels
+    };
+    let outputs = TASK_OUTPUTS.div_ceil(phases);
+    let (mut rows, mut columns) = grid;
+    while rows * columns > 1 && (rows * columns > outputs || input(rows, columns) > TASK_INPUT) {
+        // Lines are kept long: they are copied whole.
+        if rows > 1 && (rows * 4 > columns || columns == 1) {
+            rows = rows.div_ceil(2);
+        } else {
+            columns = columns.div_ceil(2);
+        }
+    }
+    let images = if (rows, columns) == grid {
+        let fitting = (TASK_INPUT / input(rows, columns).max(1)).min(outputs / (rows * columns));
+        fitting.clamp(1, dims.images.div_ceil(4 * rayon::current_num_threads()))
+    } else {
+        1
+    };
+    let mut tasks = Vec::new();
+    for image in (0..dims.images).step_by(images) {
+        for row in (0..grid.0).step_by(rows) {
+            for column in (0..grid.1).step_by(columns) {
+                tasks.push(Task {
+                    images: image..dims.images.min(image + images),
+                    rows: row..grid.0.min(row + rows),
+                    columns: column..grid.1.min(column + columns),
+                });
+            }
+        }
+    }
+    tasks
+}
+
+/// Where a task reads its input: the input itself if it reaches nowhere outside, otherwise a zero-padded copy.
+struct Source {
+    /// The element at (`images.start`, `top`, `left`).
+    values: *const f32,
+    image_stride: usize,
+    line_stride: usize,
+    channels: usize,
+    top: isize,
+    left: isize,
+}
+
+impl Source {
+    fn new(x: &[f32], dims: Dims, axes: (&[Axis], &[Axis]), task: &Task, scratch: &mut Vec<f32>) -> Self {
+        let (top, bottom) = reach(axes.0, task.rows.start, task.rows.end);
+        let (left, right) = reach(axes.1, task.columns.start, task.columns.end);
+        let inside = |from: isize, to: isize, size: usize| from >= 0 && to <= size as isize;
+        if inside(top, bottom, dims.height) && inside(left, right, dims.width) {
+            let at = task.images.start * dims.image() + top as usize * dims.line() + left as usize * dims.channels;
+            return Self {
+                values: x[at..].as_ptr(),
+                image_stride: dims.image(),
+                line_stride: dims.line(),
+                channels: dims.channels,
+                top,
+                left,
+            };
+        }
+        let lines = (bottom - top) as usize;
+        let line = (right - left) as usize * dims.channels;
+        scratch.resize(task.images.len() * lines * line, 0.0);
+        let (clip_left, clip_right) = (left.clamp(0, dims.width as isize), right.clamp(0, dims.width as isize));
+        let before = (clip_left - left) as usize * dims.channels;
+        let copied = (clip_right - clip_left).max(0) as usize * dims.channels;
+        let mut to = scratch.chunks_exact_mut(line);
+        for image in task.images.clone() {
+            for y in top..bottom {
+                let Some(to) = to.next() else { break };
+                if y < 0 || y >= dims.height as isize || copied == 0 {
+                    to.fill(0.0);
+                    continue;
+                }
+                let from = image * dims.image() + y as usize * dims.line() + clip_left as usize * dims.channels;
+                to[..before].fill(0.0);
+                to[before..before + copied].copy_from_slice(&x[from..from + copied]);
+                to[before + copied..].fill(0.0);
+            }
+        }
+        Self {
+            values: scratch.as_ptr(),
+            image_stride: lines * line,
+            line_stride: line,
+            channels: dims.channels,
+            top,
+            left,
+        }
+    }
+}
+
+impl Phase<'_> {
+    /// Where each output of the task finds its first tap in the source, and its place in the output.
+    fn pixels(&self, task: &Task, source: &Source, out: Dims, pixels: &mut Vec<(usize, usize)>) {
+        pixels.clear();
+        for (i, image) in task.images.clone().enumerate() {
+            for row in task.rows.start..task.rows.end.min(self.y.count) {
+                let y = (self.y.in_first + (row * self.y.in_step) as isize - source.top) as usize;
+                let from = i * source.image_stride + y * source.line_stride;
+                let to = image * out.image() + (self.y.out_first + row * self.y.out_step) * out.line();
+                for column in task.columns.start..task.columns.end.min(self.x.count) {
+                    let x = (self.x.in_first + (column * self.x.in_step) as isize - source.left) as usize;
+                    pixels.push((
+                        from + x * source.channels,
+                        to + (self.x.out_first + column * self.x.out_step) * out.channels,
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Everything about the loop over tiles that does not change from phase to phase.
+struct TileLoop<'a> {
+    kernel: unsafe fn(&ConvTile),
+    rows: usize,
+    cols: usize,
+    channels: usize,
+    bias: &'a [f32],
+    epilogue: &'a Epilogue<'a>,
+}
+
+impl TileLoop<'_> {
+    fn run(&self, phase: &Phase, source: &Source, pixels: &[(usize, usize)], output: Shared<f32>) {
+        let run = phase.x.taps.len() * source.channels;
+        let runs = if run == 0 { 0 } else { phase.y.taps.len() };
+        let depth = run * runs;
+        // Whole runs are cut off a panel so that this part of it stays in the nearest cache.
+        let block = (PANEL_BLOCK / (run * self.cols).max(1)).clamp(1, runs.max(1));
+        for first_column in (0..self.channels).step_by(self.cols) {
+            let panel = &phase.panels[first_column * depth..];
+            for first_run in (0..runs.max(1)).step_by(block) {
+                let last = first_run + block >= runs;
+                let mut tile = ConvTile {
+                    a: [source.values; MAX_ROWS],
+                    runs: block.min(runs - first_run.min(runs)),
+                    run,
+                    run_stride: source.line_stride,
+                    b: panel[first_run * run * self.cols..].as_ptr(),
+                    c: output.pointer(first_column),
+                    c_offset: [0; MAX_ROWS],
+                    rows: 0,
+                    cols: self.cols.min(self.channels - first_column),
+                    start: if first_run == 0 { Start::Bias(self.bias[first_column..].as_ptr()) } else { Start::Output },
+                    residual: match self.epilogue.residual {
+                        Some(residual) if last => residual[first_column..].as_ptr(),
+                        _ => std::ptr::null(),
+                    },
+                    relu: self.epilogue.relu && last,
+                };
+                for group in pixels.chunks(self.rows) {
+                    tile.rows = group.len();
+                    for r in 0..self.rows {
+                        let (from, to) = group[r.min(group.len() - 1)];
+                        // SAFETY: `from` is the first tap of an output, inside the source by `reach`; the run's
+                        // offset is inside too.
+                        tile.a[r] = unsafe { source.values.add(from + first_run * source.line_stride) };
+                        tile.c_offset[r] = to;
+                    }
+                    // SAFETY: rows and runs lie inside the source, the panel has `depth` rows of `cols` columns, the
+                    // bias is padded to whole panels, outputs (and the residual of the same shape) have `channels`
+                    // columns at each offset, and no other task has these outputs.
+                    unsafe { (self.kernel)(&tile) };
+                }
+            }
+        }
+    }
+}
+
+/// The bias, zero where there is none, padded to whole panels.
+fn padded_bias(bias: Option<&[f32]>, channels: usize, cols: usize) -> Vec<f32> {
+    let mut padded = vec![0.0; channels.next_multiple_of(cols)];
+    if let Some(bias) = bias {
+        padded[..channels].copy_from_slice(bias);
+    }
+    padded
+}
+
+/// The weights of one set of taps in panels [column / cols][tap y, tap x, input][column % cols], padded with zeros.
+fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Vec<f32> {
+    let depth = y.taps.len() * x.taps.len() * w.inputs;
+    let mut panels = vec![0.0; depth * w.outputs.next_multiple_of(cols)];
+    if depth == 0 {
+        return panels;
+    }
+    panels.par_chunks_exact_mut(depth * cols).enumerate().for_each(|(panel, to)| {
+        let first = panel * cols;
+        let columns = cols.min(w.outputs - first);
+        let mut rows = to.chunks_exact_mut(cols);
+        for &ky in &y.taps {
+            for &kx in &x.taps {
+                let tap = ky * w.kernel_width + kx;
+                for (input, row) in rows.by_ref().take(w.inputs).enumerate() {
+                    let from = first * w.output_stride + input * w.input_stride + tap;
+                    for (column, to) in row[..columns].iter_mut().enumerate() {
+                        *to = w.values[from + column * w.output_stride];
+                    }
+                }
+            }
+        }
+    });
+    panels
+}

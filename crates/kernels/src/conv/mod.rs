@@ -1,0 +1,13 @@
+//! Convolution and transposed convolution, channels last, as candle custom operations.
+
+mod bias;
+mod forward;
+mod gather;
+mod geometry;
+mod operation;
+#[cfg(test)]
+mod tests;
+mod weight_grad;
+
+pub(crate) use bias::masked;
+pub use operation::{ConvSpec, conv_transpose2d, conv2d};

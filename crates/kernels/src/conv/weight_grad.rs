@@ -1,0 +1,356 @@
+//! The gradient of a convolution's weight: for each tap a product of two matrices over all pixels. Both sides are
+//! packed once per band of pixels and reused by all taps.
+
+use super::geometry::Dims;
+use crate::memory::with_scratch;
+use crate::simd::Isa;
+use crate::simd::tile::GradTile;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Pixels of one band at most; a band of both sides fits a second-level cache.
+const BAND_PIXELS: usize = 256;
+
+/// Elements of a band's patches at most.
+const BAND_PATCHES: usize = 64 * 1024;
+
+/// Partial sums are kept for this many chunks of the bands. It depends on nothing, so neither do the sums.
+const CHUNKS: usize = 8;
+
+/// The window that slides over the patches' image.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+}
+
+/// `grad[p][c][ky][kx] = Σ pixels[n, y, x, p] · patches[n, y · stride + ky − padding, x · stride + kx − padding, c]`:
+/// the weight's gradient of a convolution with its output's gradient for `pixels` and its input for `patches`, and of
+/// a transposed one with its input for `pixels` and its output's gradient for `patches`.
+pub(crate) fn weight_grad(
+    isa: &Isa,
+    (pixels, pixel_dims): (&[f32], Dims),
+    (patches, patch_dims): (&[f32], Dims),
+    window: Window,
+) -> Vec<f32> {
+    debug_assert_eq!(pixels.len(), pixel_dims.len());
+    debug_assert_eq!(patches.len(), patch_dims.len());
+    let job = Job::new(isa, (pixels, pixel_dims), (patches, patch_dims), window);
+    let bands = job.bands();
+    let chunks: Vec<&[Band]> = bands.chunks(bands.len().div_ceil(CHUNKS).max(1)).collect();
+    let chunk_len = job.blocks * job.block_len();
+    let mut sums = vec![0f32; chunks.len() * chunk_len];
+    if chunk_len == 0 {
+        return sums;
+    }
+    // Where there are more threads than chunks, a chunk's column blocks are shared out too.
+    let slice = job.blocks.div_ceil((2 * rayon::current_num_threads()).div_ceil(chunks.len().max(1)));
+    let tasks: Vec<(&[Band], Range<usize>, &mut [f32])> = sums
+        .chunks_exact_mut(chunk_len)
+        .zip(&chunks)
+        .flat_map(|(sums, bands)| {
+            sums.chunks_mut(slice * job.block_len()).enumerate().map(|(i, sums)| {
+                let first = i * slice;
+                (*bands, first..job.blocks.min(first + slice), sums)
+            })
+        })
+        .collect();
+    tasks.into_par_iter().for_each(|(bands, blocks, sums)| {
+        with_scratch(|scratch| {
+            for band in bands {
+                job.add_band(band, blocks.clone(), scratch, sums);
+            }
+        });
+    });
+    job.reduce(&sums, chunk_len)
+}
+
+/// Part of the pixels.
+struct Band {
+    images: Range<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Band {
+    fn pixels(&self) -> usize {
+        self.images.len() * self.rows.len() * self.columns.len()
+    }
+}
+
+struct Job<'a> {
+    isa: &'a Isa,
+    pixels: &'a [f32],
+    pixel_dims: Dims,
+    patches: &'a [f32],
+    patch_dims: Dims,
+    window: Window,
+    /// Whether patches are laid out in full, all taps' channels side by side: for few channels.
+    unrolled: bool,
+    /// Blocks of the tile's columns: of channels, or of taps × channels if unrolled.
+    blocks: usize,
+    /// Taps for which a block is shifted: 1 if unrolled.
+    taps: usize,
+    /// Groups of the tile's rows.
+    groups: usize,
+}
+
+impl<'a> Job<'a> {
+    fn new(
+        isa: &'a Isa,
+        (pixels, pixel_dims): (&'a [f32], Dims),
+        (patches, patch_dims): (&'a [f32], Dims),
+        window: Window,
+    ) -> Self {
+        let taps = window.height * window.width;
+        let shifted = taps * patch_dims.channels.next_multiple_of(isa.cols);
+        let unrolled = (taps * patch_dims.channels).next_multiple_of(isa.cols);
+        let unroll = taps > 1 && shifted * 2 > unrolled * 3;
+        Self {
+            isa,
+            pixels,
+            pixel_dims,
+            patches,
+            patch_dims,
+            window,
+            unrolled: unroll,
+            blocks: if unroll { unrolled } else { patch_dims.channels.next_multiple_of(isa.cols) } / isa.cols,
+            taps: if unroll { 1 } else { taps },
+            groups: pixel_dims.channels.div_ceil(isa.rows),
+        }
+    }
+
+    /// Elements of the sums of one block: [tap][group][row][column].
+    fn block_len(&self) -> usize {
+        self.taps * self.groups * self.isa.rows * self.isa.cols
+    }
+
+    /// Cuts the pixels into bands, by the shapes alone.
+    fn bands(&self) -> Vec<Band> {
+        let dims = self.pixel_dims;
+        if dims.len() == 0 {
+            return Vec::new();
+        }
+        let size = |rows: usize, columns: usize| {
+            let [lines, width] = self.extent(rows, columns);
+            lines * width * self.patch_dims.channels
+        };
+        let (mut rows, mut columns) = (dims.height, dims.width);
+        while rows * columns > 1 && (rows * columns > BAND_PIXELS || size(rows, columns) > BAND_PATCHES) {
+            if rows > 1 && (rows * 4 > columns || columns == 1) {
+                rows = rows.div_ceil(2);
+            } else {
+                columns = columns.div_ceil(2);
+            }
+        }
+        let images = if (rows, columns) == (dims.height, dims.width) {
+            (BAND_PATCHES / size(rows, columns)).min(BAND_PIXELS / (rows * columns)).max(1)
+        } else {
+            1
+        };
+        let mut bands = Vec::new();
+        for image in (0..dims.images).step_by(images) {
+            for row in (0..dims.height).step_by(rows) {
+                for column in (0..dims.width).step_by(columns) {
+                    bands.push(Band {
+                        images: image..dims.images.min(image + images),
+                        rows: row..dims.height.min(row + rows),
+                        columns: column..dims.width.min(column + columns),
+                    });
+                }
+            }
+        }
+        bands
+    }
+
+    /// Lines and columns of the patches' image under a window over `rows` × `columns` pixels.
+    fn extent(&self, rows: usize, columns: usize) -> [usize; 2] {
+        let w = self.window;
+        [(rows - 1) * w.stride + w.height, (columns - 1) * w.stride + w.width]
+    }
+
+    /// Adds a band's products to the sums of `blocks`.
+    fn add_band(&self, band: &Band, blocks: Range<usize>, scratch: &mut Vec<f32>, sums: &mut [f32]) {
+        let (rows, cols) = (self.isa.rows, self.isa.cols);
+        let [lines, width] = self.extent(band.rows.len(), band.columns.len());
+        let positions = if self.unrolled { band.pixels() } else { band.images.len() * lines * width };
+        let group_len = band.pixels() * rows;
+        let block_len = positions * cols;
+        scratch.resize(self.groups * group_len + blocks.len() * block_len, 0.0);
+        let (packed_pixels, packed_patches) = scratch.split_at_mut(self.groups * group_len);
+        self.pack_pixels(band, packed_pixels);
+        for (block, to) in blocks.zip(packed_patches.chunks_exact_mut(block_len)) {
+            if self.unrolled {
+                self.pack_unrolled(band, block, to);
+            } else {
+                self.pack_block(band, block, to);
+            }
+        }
+        let (extents, strides) = self.walk(band, lines, width);
+        let mut tiles = sums.chunks_exact_mut(rows * cols);
+        for block in packed_patches.chunks_exact(block_len) {
+            for tap in 0..self.taps {
+                let (ky, kx) = (tap / self.window.width, tap % self.window.width);
+                let shift = if self.unrolled { 0 } else { (ky * width + kx) * cols };
+                for group in packed_pixels.chunks_exact(group_len) {
+                    let Some(tile) = tiles.next() else { return };
+                    let tile = GradTile {
+                        a: group.as_ptr(),
+                        b: block[shift..].as_ptr(),
+                        pixels: extents,
+                        strides,
+                        c: tile.as_mut_ptr(),
+                    };
+                    // SAFETY: the group holds one set of rows for each of the band's pixels, the block one set of
+                    // columns for each position that the shifted window reaches, the tile is ours.
+                    unsafe { (self.isa.grad)(&tile) };
+                }
+            }
+        }
+    }
+
+    /// How the pixels of a band lie in a packed block: counts and strides of images, lines and pixels.
+    fn walk(&self, band: &Band, lines: usize, width: usize) -> ([usize; 3], [usize; 3]) {
+        let cols = self.isa.cols;
+        let contiguous = self.window.stride == 1 && self.window.height == 1 && self.window.width == 1;
+        if self.unrolled || contiguous {
+            return ([1, 1, band.pixels()], [0, 0, cols]);
+        }
+        let stride = self.window.stride;
+        (
+            [band.images.len(), band.rows.len(), band.columns.len()],
+            [lines * width * cols, stride * width * cols, stride * cols],
+        )
+    }
+
+    /// Packs the pixels' channels into groups [group][pixel][row], padded with zeros.
+    fn pack_pixels(&self, band: &Band, to: &mut [f32]) {
+        let rows = self.isa.rows;
+        let dims = self.pixel_dims;
+        let group_len = band.pixels() * rows;
+        let mut pixel = 0;
+        for image in band.images.clone() {
+            for y in band.rows.clone() {
+                let from = (image * dims.height + y) * dims.line() + band.columns.start * dims.channels;
+                let line = &self.pixels[from..from + band.columns.len() * dims.channels];
+                for channels in line.chunks_exact(dims.channels) {
+                    for (group, values) in channels.chunks(rows).enumerate() {
+                        let to = &mut to[group * group_len + pixel * rows..][..rows];
+                        copy_padded(to, values);
+                    }
+                    pixel += 1;
+                }
+            }
+        }
+    }
+
+    /// Packs one block of the patches' channels: [image][line][column][channel], zero outside the image.
+    fn pack_block(&self, band: &Band, block: usize, to: &mut [f32]) {
+        let cols = self.isa.cols;
+        let dims = self.patch_dims;
+        let [lines, width] = self.extent(band.rows.len(), band.columns.len());
+        let first = block * cols;
+        let channels = cols.min(dims.channels - first);
+        let (top, left) = self.corner(band);
+        let mut to = to.chunks_exact_mut(width * cols);
+        for image in band.images.clone() {
+            for y in (0..lines).map(|line| top + line as isize) {
+                let Some(to) = to.next() else { return };
+                if y < 0 || y >= dims.height as isize {
+                    to.fill(0.0);
+                    continue;
+                }
+                let line = &self.patches[image * dims.image() + y as usize * dims.line()..][..dims.line()];
+                for (x, to) in (left..).zip(to.chunks_exact_mut(cols)) {
+                    if x < 0 || x >= dims.width as isize {
+                        to.fill(0.0);
+                    } else {
+                        copy_padded(to, &line[x as usize * dims.channels + first..][..channels]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Packs one block of the patches laid out in full: [pixel][tap, channel], zero outside the image.
+    fn pack_unrolled(&self, band: &Band, block: usize, to: &mut [f32]) {
+        let cols = self.isa.cols;
+        let (dims, window) = (self.patch_dims, self.window);
+        let depth = window.height * window.width * dims.channels;
+        let first = block * cols;
+        // Where each column lies relative to the window's corner: line, column, element of the line.
+        let columns: Vec<(isize, isize, isize)> = (first..depth.min(first + cols))
+            .map(|column| {
+                let (tap, channel) = (column / dims.channels, column % dims.channels);
+                let (ky, kx) = ((tap / window.width) as isize, (tap % window.width) as isize);
+                (ky, kx, kx * dims.channels as isize + channel as isize)
+            })
+            .collect();
+        let (top, left) = self.corner(band);
+        let mut to = to.chunks_exact_mut(cols);
+        for image in band.images.clone() {
+            let image = &self.patches[image * dims.image()..][..dims.image()];
+            for y in 0..band.rows.len() {
+                let y = top + (y * window.stride) as isize;
+                for x in 0..band.columns.len() {
+                    let x = left + (x * window.stride) as isize;
+                    let Some(to) = to.next() else { return };
+                    for (to, &(ky, kx, element)) in to.iter_mut().zip(&columns) {
+                        let (y, column) = (y + ky, x + kx);
+                        let inside = y >= 0 && y < dims.height as isize && column >= 0 && column < dims.width as isize;
+                        *to = if inside {
+                            image[(y * dims.line() as isize + x * dims.channels as isize + element) as usize]
+                        } else {
+                            0.0
+                        };
+                    }
+                    to[columns.len()..].fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// The position in the patches' image of the window's corner at a band's first pixel.
+    fn corner(&self, band: &Band) -> (isize, isize) {
+        let at = |pixel: usize| (pixel * self.window.stride) as isize - self.window.padding as isize;
+        (at(band.rows.start), at(band.columns.start))
+    }
+
+    /// Adds up the chunks' sums in order and brings them into PyTorch's layout.
+    fn reduce(&self, sums: &[f32], chunk_len: usize) -> Vec<f32> {
+        let (rows, cols) = (self.isa.rows, self.isa.cols);
+        let (outputs, channels) = (self.pixel_dims.channels, self.patch_dims.channels);
+        let taps = self.window.height * self.window.width;
+        let mut grad = vec![0f32; outputs * channels * taps];
+        if grad.is_empty() {
+            return grad;
+        }
+        grad.par_chunks_exact_mut(channels * taps).enumerate().for_each(|(output, grad)| {
+            let (group, row) = (output / rows, output % rows);
+            for sums in sums.chunks_exact(chunk_len) {
+                for (block, sums) in sums.chunks_exact(self.block_len()).enumerate() {
+                    for (tap, sums) in sums.chunks_exact(self.groups * rows * cols).enumerate() {
+                        let tile = &sums[(group * rows + row) * cols..][..cols];
+                        for (column, sum) in (block * cols..).zip(tile) {
+                            let (tap, channel) =
+                                if self.unrolled { (column / channels, column % channels) } else { (tap, column) };
+                            if tap < taps && channel < channels {
+                                grad[channel * taps + tap] += sum;
+                            }
+                        }
+                    }
+                }
+            }
+        });
+        grad
+    }
+}
+
+/// Copies `from` to the beginning of `to` and zeros the rest.
+fn copy_padded(to: &mut [f32], from: &[f32]) {
+    let (values, rest) = to.split_at_mut(from.len());
+    values.copy_from_slice(from);
+    rest.fill(0.0);
+}

@@ -1,0 +1,49 @@
+//! NEON.
+
+use super::{Isa, Vector};
+use std::arch::aarch64::*;
+
+// 8 × 3 registers of sums, 3 of columns and 1 of a row: 28 of 32.
+super::isa!("neon", float32x4_t, "neon", rows: 8, vectors: 3, narrow_rows: 16);
+
+/// NEON is part of every aarch64 processor that Rust's standard library runs on.
+pub(super) fn available() -> Vec<&'static Isa> {
+    vec![&ISA]
+}
+
+// SAFETY: each function needs what the trait asks of its caller, and no more.
+impl Vector for float32x4_t {
+    const LANES: usize = 4;
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        unsafe { vdupq_n_f32(0.0) }
+    }
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self {
+        unsafe { vld1q_dup_f32(from) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { vld1q_f32(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { vst1q_f32(to, self) }
+    }
+    #[inline(always)]
+    unsafe fn fma(self, b: Self, c: Self) -> Self {
+        unsafe { vfmaq_f32(c, self, b) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        unsafe { vaddq_f32(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        unsafe { Self::zero().if_greater(self, Self::zero(), self) }
+    }
+    #[inline(always)]
+    unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
+        unsafe { vbslq_f32(vcgtq_f32(self, than), yes, no) }
+    }
+}

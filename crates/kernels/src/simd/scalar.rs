@@ -1,0 +1,68 @@
+//! Plain Rust, for processors without any of the other instruction sets.
+
+use super::{Isa, Vector, tile};
+
+/// Four elements, which the compiler keeps in whatever registers there are. The product is rounded before it is
+/// added: a fused multiply-add would be a slow library call here.
+#[derive(Clone, Copy)]
+pub(super) struct Four([f32; 4]);
+
+const ROWS: usize = 4;
+const VECTORS: usize = 2;
+const NARROW_ROWS: usize = 8;
+
+pub(super) static ISA: Isa = Isa {
+    name: "scalar",
+    rows: ROWS,
+    cols: VECTORS * Four::LANES,
+    narrow_rows: NARROW_ROWS,
+    narrow_cols: Four::LANES,
+    conv: tile::conv::<Four, ROWS, VECTORS>,
+    conv_narrow: tile::conv::<Four, NARROW_ROWS, 1>,
+    grad: tile::grad::<Four, ROWS, VECTORS>,
+    score: tile::score::<Four, ROWS, VECTORS>,
+};
+
+impl Four {
+    #[inline(always)]
+    fn zip(self, b: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], b.0[i])))
+    }
+}
+
+// SAFETY: each function needs what the trait asks of its caller, and no more.
+impl Vector for Four {
+    const LANES: usize = 4;
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; 4])
+    }
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self {
+        Self([unsafe { *from }; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn fma(self, b: Self, c: Self) -> Self {
+        self.zip(b, |a, b| a * b).zip(c, |ab, c| ab + c)
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        self.zip(b, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        Self(self.0.map(|a| if 0.0 > a { 0.0 } else { a }))
+    }
+    #[inline(always)]
+    unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
+        Self(std::array::from_fn(|i| if self.0[i] > than.0[i] { yes.0[i] } else { no.0[i] }))
+    }
+}

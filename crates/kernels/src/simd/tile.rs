@@ -1,0 +1,278 @@
+//! The kernels that fill one tile of an output held in registers, `ROWS` × `COLS` registers.
+
+use super::{MAX_COLS, MAX_ROWS, Vector};
+
+/// Widest register, in elements.
+const MAX_LANES: usize = 16;
+
+/// One tile of a product of rows with a packed panel: rows are output pixels, columns output channels.
+pub(crate) struct ConvTile {
+    /// Where each row's first run begins; rows from `rows` on repeat a valid one.
+    pub(crate) a: [*const f32; MAX_ROWS],
+    /// Contiguous runs per row.
+    pub(crate) runs: usize,
+    /// Elements per run.
+    pub(crate) run: usize,
+    /// Elements from one run's begin to the next.
+    pub(crate) run_stride: usize,
+    /// The panel: `runs · run` rows of the tile's columns, contiguous.
+    pub(crate) b: *const f32,
+    /// The output.
+    pub(crate) c: *mut f32,
+    /// Where in `c` (and in `residual`) each row's first column lies.
+    pub(crate) c_offset: [usize; MAX_ROWS],
+    /// Rows to write.
+    pub(crate) rows: usize,
+    /// Columns to write.
+    pub(crate) cols: usize,
+    /// Where the sums begin.
+    pub(crate) start: Start,
+    /// Added at the end if not null.
+    pub(crate) residual: *const f32,
+    /// Whether max(0, ·) is applied at the end.
+    pub(crate) relu: bool,
+}
+
+/// Where the sums of a tile begin.
+#[derive(Clone, Copy)]
+pub(crate) enum Start {
+    /// From these values, as many as the tile has columns.
+    Bias(*const f32),
+    /// From what the output holds.
+    Output,
+}
+
+/// `acc[r][v] += Σ_k a[r][k] · b[k][v]` for one run.
+#[inline(always)]
+unsafe fn accumulate<V: Vector, const ROWS: usize, const COLS: usize>(
+    acc: &mut [[V; COLS]; ROWS],
+    a: &[*const f32; ROWS],
+    b: *const f32,
+    run: usize,
+) {
+    // SAFETY: the caller vouches for `run` elements behind each row and `run` rows of the panel.
+    unsafe {
+        for k in 0..run {
+            let b: [V; COLS] = std::array::from_fn(|v| V::load(b.add((k * COLS + v) * V::LANES)));
+            for r in 0..ROWS {
+                let a = V::splat(a[r].add(k));
+                for v in 0..COLS {
+                    acc[r][v] = a.fma(b[v], acc[r][v]);
+                }
+            }
+        }
+    }
+}
+
+/// Computes a tile of a convolution.
+///
+/// # Safety
+///
+/// The pointers and extents of `t` must be valid as documented there, `t.rows ≤ ROWS`, `t.cols` at most the tile's
+/// columns, no other thread may touch the outputs, and the instruction set must be there.
+#[inline(always)]
+pub(crate) unsafe fn conv<V: Vector, const ROWS: usize, const COLS: usize>(t: &ConvTile) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let whole = t.cols == COLS * V::LANES;
+        let mut acc = [[V::zero(); COLS]; ROWS];
+        match t.start {
+            Start::Bias(bias) => {
+                for v in 0..COLS {
+                    let bias = V::load(bias.add(v * V::LANES));
+                    for row in &mut acc {
+                        row[v] = bias;
+                    }
+                }
+            }
+            Start::Output => {
+                for r in 0..ROWS {
+                    if r < t.rows {
+                        let c = t.c.add(t.c_offset[r]).cast_const();
+                        for v in 0..COLS {
+                            acc[r][v] = load(c, v, t.cols, whole);
+                        }
+                    }
+                }
+            }
+        }
+        let mut a: [*const f32; ROWS] = std::array::from_fn(|r| t.a[r]);
+        let mut b = t.b;
+        for run in 0..t.runs {
+            accumulate(&mut acc, &a, b, t.run);
+            if run + 1 < t.runs {
+                a = a.map(|a| a.add(t.run_stride));
+                b = b.add(t.run * COLS * V::LANES);
+            }
+        }
+        for r in 0..ROWS {
+            if r < t.rows {
+                for v in 0..COLS {
+                    let mut sum = acc[r][v];
+                    if !t.residual.is_null() {
+                        sum = sum.add(load(t.residual.add(t.c_offset[r]), v, t.cols, whole));
+                    }
+                    if t.relu {
+                        sum = sum.relu();
+                    }
+                    store(sum, t.c.add(t.c_offset[r]), v, t.cols, whole);
+                }
+            }
+        }
+    }
+}
+
+/// Loads register `v` of a row of `cols` elements.
+#[inline(always)]
+unsafe fn load<V: Vector>(row: *const f32, v: usize, cols: usize, whole: bool) -> V {
+    let first = v * V::LANES;
+    // SAFETY: reads elements `first..min(first + LANES, cols)` of the row, which the caller vouches for.
+    unsafe {
+        if whole || first + V::LANES <= cols {
+            V::load(row.add(first))
+        } else {
+            let mut lanes = [0f32; MAX_LANES];
+            if first < cols {
+                std::ptr::copy_nonoverlapping(row.add(first), lanes.as_mut_ptr(), cols - first);
+            }
+            V::load(lanes.as_ptr())
+        }
+    }
+}
+
+/// Stores register `v` of a row of `cols` elements.
+#[inline(always)]
+unsafe fn store<V: Vector>(value: V, row: *mut f32, v: usize, cols: usize, whole: bool) {
+    let first = v * V::LANES;
+    // SAFETY: writes elements `first..min(first + LANES, cols)` of the row, which the caller vouches for.
+    unsafe {
+        if whole || first + V::LANES <= cols {
+            value.store(row.add(first));
+        } else if first < cols {
+            let mut lanes = [0f32; MAX_LANES];
+            value.store(lanes.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), row.add(first), cols - first);
+        }
+    }
+}
+
+/// One tile of a weight's gradient: the sum over pixels of the outer products of `a` (tile rows) and `b` (tile
+/// columns). Pixels lie in lines, lines in images.
+pub(crate) struct GradTile {
+    /// One group of the tile's rows for each pixel in turn, contiguous.
+    pub(crate) a: *const f32,
+    /// The columns of the first pixel.
+    pub(crate) b: *const f32,
+    /// Images, lines per image, pixels per line.
+    pub(crate) pixels: [usize; 3],
+    /// Elements of `b` from one image, line, pixel to the next.
+    pub(crate) strides: [usize; 3],
+    /// The tile, rows × columns contiguous, added to.
+    pub(crate) c: *mut f32,
+}
+
+/// Adds to a tile of a weight's gradient.
+///
+/// # Safety
+///
+/// The pointers and extents of `t` must be valid as documented there, no other thread may touch the tile, and the
+/// instruction set must be there.
+#[inline(always)]
+pub(crate) unsafe fn grad<V: Vector, const ROWS: usize, const COLS: usize>(t: &GradTile) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut acc: [[V; COLS]; ROWS] =
+            std::array::from_fn(|r| std::array::from_fn(|v| V::load(t.c.add((r * COLS + v) * V::LANES).cast_const())));
+        let mut a = t.a;
+        for image in 0..t.pixels[0] {
+            for line in 0..t.pixels[1] {
+                let mut b = t.b.add(image * t.strides[0] + line * t.strides[1]);
+                for _ in 0..t.pixels[2] {
+                    let columns: [V; COLS] = std::array::from_fn(|v| V::load(b.add(v * V::LANES)));
+                    for r in 0..ROWS {
+                        let row = V::splat(a.add(r));
+                        for v in 0..COLS {
+                            acc[r][v] = row.fma(columns[v], acc[r][v]);
+                        }
+                    }
+                    a = a.add(ROWS);
+                    // The last step may leave the buffer: it is never read there.
+                    b = b.wrapping_add(t.strides[2]);
+                }
+            }
+        }
+        for r in 0..ROWS {
+            for v in 0..COLS {
+                acc[r][v].store(t.c.add((r * COLS + v) * V::LANES));
+            }
+        }
+    }
+}
+
+/// The two best scores of each lane and their columns, as floats: exact up to 2²⁴.
+#[derive(Clone, Copy)]
+pub(crate) struct Best {
+    pub(crate) score: [f32; MAX_COLS],
+    pub(crate) index: [f32; MAX_COLS],
+    pub(crate) second_score: [f32; MAX_COLS],
+    pub(crate) second_index: [f32; MAX_COLS],
+}
+
+impl Best {
+    /// Before any score.
+    pub(crate) const EMPTY: Self = Self {
+        score: [f32::NEG_INFINITY; MAX_COLS],
+        index: [0.0; MAX_COLS],
+        second_score: [f32::NEG_INFINITY; MAX_COLS],
+        second_index: [0.0; MAX_COLS],
+    };
+}
+
+/// One tile of scores, reduced at once to the best two of each lane.
+pub(crate) struct ScoreTile {
+    /// The rows; from the last valid one on they repeat a valid one.
+    pub(crate) a: [*const f32; MAX_ROWS],
+    /// Elements per row.
+    pub(crate) depth: usize,
+    /// The panel, `depth` rows of the tile's columns, contiguous.
+    pub(crate) b: *const f32,
+    /// Where the score of each column begins.
+    pub(crate) bias: *const f32,
+    /// The number of each column as a float.
+    pub(crate) index: *const f32,
+    /// One for each row of a tile.
+    pub(crate) best: *mut Best,
+}
+
+/// Scores a panel for each row and keeps the best two of each lane, the first of equals.
+///
+/// # Safety
+///
+/// The pointers and extents of `t` must be valid as documented there, no other thread may touch `best`, and the
+/// instruction set must be there.
+#[inline(always)]
+pub(crate) unsafe fn score<V: Vector, const ROWS: usize, const COLS: usize>(t: &ScoreTile) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let bias: [V; COLS] = std::array::from_fn(|v| V::load(t.bias.add(v * V::LANES)));
+        let mut acc = [bias; ROWS];
+        let a: [*const f32; ROWS] = std::array::from_fn(|r| t.a[r]);
+        accumulate(&mut acc, &a, t.b, t.depth);
+        for r in 0..ROWS {
+            let best = &mut *t.best.add(r);
+            for v in 0..COLS {
+                let at = v * V::LANES;
+                let (new, index) = (acc[r][v], V::load(t.index.add(at)));
+                let (first, first_index) = (V::load(best.score.as_ptr().add(at)), V::load(best.index.as_ptr().add(at)));
+                let second = V::load(best.second_score.as_ptr().add(at));
+                let second_index = V::load(best.second_index.as_ptr().add(at));
+                let or_second = new.if_greater(second, new, second);
+                let or_second_index = new.if_greater(second, index, second_index);
+                new.if_greater(first, first, or_second).store(best.second_score.as_mut_ptr().add(at));
+                new.if_greater(first, first_index, or_second_index).store(best.second_index.as_mut_ptr().add(at));
+                new.if_greater(first, new, first).store(best.score.as_mut_ptr().add(at));
+                new.if_greater(first, index, first_index).store(best.index.as_mut_ptr().add(at));
+            }
+        }
+    }
+}
