@@ -1,1 +1,59 @@
-//! ksom-vqvae
+//! VQ-VAE and VQ-VAE-2 whose codebooks are Kohonen self-organising maps, after *Self-Organising Neural Discrete
+//! Representation Learning à la Kohonen* (Irie, Csordás, Schmidhuber, ICANN 2024,
+//! [arXiv 2302.07950](https://arxiv.org/abs/2302.07950)): models, training, checkpoints and codes.
+//!
+//! ```no_run
+//! use ksom_vqvae::{Compute, Model};
+//!
+//! let model = Model::builtin(&Compute::cpu())?;
+//! let picture = ksom_datasets::decode_image("photo.jpg", &ksom_datasets::DecodeOptions::default())?;
+//! let codes = model.encode_images(&[picture])?;
+//! let reconstruction = model.decode_images(&codes)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod checkpoint;
+mod codes;
+mod compute;
+mod config;
+mod convert;
+mod error;
+mod evaluation;
+mod files;
+mod images;
+#[path = "/tmp/metrics_stub.rs"]
+pub mod metrics;
+mod metrics_log;
+mod model;
+mod network;
+mod nn;
+mod optimizer;
+mod parameters;
+pub mod pth;
+mod recipe;
+mod residual;
+mod tiling;
+mod trainer;
+mod training_state;
+mod vqvae;
+mod vqvae2;
+
+pub use checkpoint::weights_path;
+pub use codes::CodesFile;
+pub use compute::{Compute, parse_device};
+pub use config::{Architecture, ArchitectureKind, Level, ModelConfig, Preprocessing, Provenance, SCHEMA_VERSION};
+pub use convert::paper_normalization;
+pub use error::{Error, Result};
+pub use evaluation::{EvaluateOptions, Evaluation, LevelEvaluation, MapQuality, Quality, evaluate};
+pub use files::{write_atomic, write_atomic_with};
+pub use images::{CodeGrid, ImageCodes};
+pub use ksom_kernels::{AdamW, Backend};
+pub use model::Model;
+pub use network::{ForwardOutput, LevelOutput};
+pub use optimizer::Optimizer;
+pub use parameters::Parameters;
+pub use recipe::{
+    DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice, TrainingRecipe, ValidationPart,
+};
+pub use trainer::{Base, Event, Flow, StepOutcome, StepReport, Summary, Trainer, ValidationReport, train_step};
+pub use training_state::Best;

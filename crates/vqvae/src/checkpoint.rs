@@ -1,0 +1,109 @@
+//! A model directory: `config.json` and `model.safetensors`, as on the Hub.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+
+use crate::compute::Compute;
+use crate::config::{ModelConfig, config_path};
+use crate::error::{Error, Result};
+use crate::files::{TensorFile, write_atomic, write_tensors};
+use crate::model::Model;
+
+/// The path of the weights in a model directory.
+pub fn weights_path(dir: &Path) -> PathBuf {
+    dir.join("model.safetensors")
+}
+
+impl Model {
+    /// Loads a model directory for inference.
+    ///
+    /// # Errors
+    /// A file is missing, is not what it should be, or weights and configuration disagree: every missing, extra or
+    /// misshapen tensor is named.
+    pub fn load(dir: impl AsRef<Path>, compute: &Compute) -> Result<Self> {
+        load(dir.as_ref(), compute, false)
+    }
+
+    /// Loads a model directory for training on from it.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_trainable(dir: impl AsRef<Path>, compute: &Compute) -> Result<Self> {
+        load(dir.as_ref(), compute, true)
+    }
+
+    /// The model compiled into this crate: a KSOM VQ-VAE (hard neighbourhood, 2-D grid) trained on CIFAR-10.
+    ///
+    /// # Errors
+    /// The device does not take the weights.
+    pub fn builtin(compute: &Compute) -> Result<Self> {
+        let files = &ksom_models::CIFAR10_KSOM;
+        from_bytes(files.config, files.weights, files.name, compute)
+    }
+
+    /// Writes `config.json` and `model.safetensors` into `dir`, which is created if needed.
+    ///
+    /// Weights of the convolutions are stored as `dtype` (f32 or f16); codebooks always as f32.
+    ///
+    /// # Errors
+    /// The files cannot be written; those that were there are then as they were.
+    pub fn save(&self, dir: impl AsRef<Path>, dtype: DType) -> Result<()> {
+        let dir = dir.as_ref();
+        std::fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
+        let levels = self.config().architecture.levels();
+        let state = self
+            .state()?
+            .into_iter()
+            .map(|(name, tensor)| {
+                let of_codebook = levels.iter().any(|level| name.starts_with(level.prefix));
+                let tensor = tensor.to_dtype(if of_codebook { DType::F32 } else { dtype })?;
+                Ok((name, tensor))
+            })
+            .collect::<Result<_>>()?;
+        write_weights(dir, &state)?;
+        write_atomic(&config_path(dir), self.config().to_json().as_bytes())
+    }
+}
+
+/// Writes `model.safetensors` with the single metadata key that other programs look for.
+pub(crate) fn write_weights(dir: &Path, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    write_tensors(&weights_path(dir), state, &[("format", "pt".to_string())])
+}
+
+fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
+    let config_path = config_path(dir);
+    if !dir.is_dir() || !config_path.is_file() {
+        return Err(Error::config(
+            dir,
+            "expected a model directory, with config.json and model.safetensors in it; `ksom list` names known models",
+        ));
+    }
+    let config = ModelConfig::read(&config_path)?;
+    let weights = weights_path(dir);
+    let tensors = finite(TensorFile::read(&weights)?.tensors(&weights)?, &weights)?;
+    Model::from_tensors(&config, tensors, &weights.display().to_string(), compute, trainable)
+}
+
+fn from_bytes(config: &str, weights: &[u8], name: &str, compute: &Compute) -> Result<Model> {
+    let path = PathBuf::from(name);
+    let config = ModelConfig::parse(config, &config_path(&path))?;
+    let tensors = TensorFile::from_bytes(weights.to_vec(), &path)?.tensors(&path)?;
+    Model::from_tensors(&config, tensors, name, compute, false)
+}
+
+/// Refuses integers where weights should be, and weights that are not finite numbers.
+pub(crate) fn finite(tensors: BTreeMap<String, Tensor>, path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    for (name, tensor) in &tensors {
+        if !tensor.dtype().is_float() {
+            return Err(Error::file(path, format!("{name} should hold floating-point numbers, found {:?}", tensor.dtype())));
+        }
+        // NaN and infinity survive a sum of absolute values.
+        let sum = tensor.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?;
+        if !sum.is_finite() {
+            return Err(Error::file(path, format!("{name} holds values that are not finite numbers")));
+        }
+    }
+    Ok(tensors)
+}

@@ -1,0 +1,462 @@
+//! Training: batches → model → loss → optimiser → checkpoint, reporting events as it goes.
+//!
+//! A run directory is a model directory (`config.json` and `model.safetensors` of the best validation so far) with
+//! `recipe.toml`, `metrics.jsonl`, `training.safetensors` (the state to continue from) and `last/` (the model at the
+//! last step, once the run has ended or was stopped).
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candle_core::{DType, Tensor};
+use ksom_datasets::{DataOptions, DataSet, DataSpec, ImageSource, Loader, LoaderOptions, Order, Preprocess};
+use ksom_kernels::AdamW;
+use serde::Serialize;
+
+use crate::compute::Compute;
+use crate::config::{ModelConfig, Provenance};
+use crate::error::{Error, Result};
+use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use crate::files::write_atomic;
+use crate::metrics_log::MetricsLog;
+use crate::model::Model;
+use crate::optimizer::Optimizer;
+use crate::recipe::{NormalizationChoice, Recipe};
+use crate::training_state::{Best, Progress, TrainingState, training_path};
+
+/// What a training tells while it runs.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A step is done.
+    Step(StepReport),
+    /// Pictures of the validation seen so far, of how many.
+    Validating {
+        /// Done.
+        images: usize,
+        /// In all.
+        of: usize,
+    },
+    /// A validation is done.
+    Validated(ValidationReport),
+    /// A checkpoint is on disk.
+    Checkpoint {
+        /// Steps behind it.
+        step: u64,
+    },
+}
+
+/// One training step.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepReport {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// Mean squared error of the reconstruction, in normalised units.
+    pub reconstruction: f64,
+    /// The quantisers' loss.
+    pub quantizer_loss: f64,
+    /// Perplexity of each level's codes in the batch.
+    pub perplexity: Vec<f64>,
+    /// Euclidean norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Training speed since the last report of this kind, pauses for validation left out.
+    pub images_per_s: f64,
+}
+
+/// One validation.
+#[derive(Clone, Debug, Serialize)]
+pub struct ValidationReport {
+    /// Steps done.
+    pub step: u64,
+    /// Mean squared error of the reconstruction in normalised units; where several sets are validated, the mean of theirs.
+    pub mse: f64,
+    /// Whether it is the best so far.
+    pub best: bool,
+    /// Each set's name and figures.
+    pub sets: Vec<(String, Evaluation)>,
+}
+
+/// Whether to go on after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Write a checkpoint and return.
+    Stop,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Steps done in all.
+    pub steps: u64,
+    /// Whether it was asked to stop before the recipe's last step.
+    pub stopped: bool,
+    /// The best validation, if there was one.
+    pub best: Option<Best>,
+}
+
+/// A model to train on from.
+pub struct Base {
+    /// The model, loaded for training.
+    pub model: Model,
+    /// Its name, for the record.
+    pub name: String,
+}
+
+/// A training under way.
+pub struct Trainer {
+    recipe: Recipe,
+    run: PathBuf,
+    model: Model,
+    optimizer: Optimizer,
+    data: DataSet,
+    preprocess: Preprocess,
+    progress: Progress,
+    log: MetricsLog,
+}
+
+impl Trainer {
+    /// Starts a training in the run directory `run`, which is created and must not hold a training yet.
+    ///
+    /// With `base`, training goes on from that model: its architecture, quantiser and normalisation take the place of
+    /// the recipe's, and its codebook's step counter goes on, so that the neighbourhood does not widen again.
+    ///
+    /// # Errors
+    /// The run directory holds a training, the data cannot be opened, or the model cannot be built.
+    pub fn start(
+        mut recipe: Recipe,
+        spec: &DataSpec,
+        options: &DataOptions,
+        run: &Path,
+        compute: &Compute,
+        base: Option<Base>,
+    ) -> Result<Self> {
+        if training_path(run).exists() {
+            return Err(Error::Invalid(format!(
+                "{} already holds a training: resume it with --resume, or choose another folder",
+                run.display()
+            )));
+        }
+        if let Some(base) = &base {
+            let config = base.model.config();
+            recipe.architecture = config.architecture.clone();
+            recipe.quantizer = config.quantizer.clone();
+            recipe.data.normalization = NormalizationChoice::Given(config.preprocessing.normalization);
+        }
+        let data = ksom_datasets::open(spec, &recipe.data_options(options))?;
+        let preprocess = recipe.preprocess();
+        let normalization = match recipe.data.normalization {
+            NormalizationChoice::Measure => ksom_datasets::Normalization::measure(data.train.as_ref(), &preprocess)?,
+            NormalizationChoice::Imagenet => ksom_datasets::Normalization::IMAGENET,
+            NormalizationChoice::Half => ksom_datasets::Normalization::HALF,
+            NormalizationChoice::Given(given) => given,
+        };
+        // Settled, so that resuming measures nothing anew.
+        recipe.data.normalization = NormalizationChoice::Given(normalization);
+        let (mut model, base_name) = match base {
+            Some(base) => (base.model, Some(base.name)),
+            None => {
+                let config = ModelConfig::new(recipe.architecture.clone(), recipe.quantizer.clone());
+                (Model::init(&config, recipe.training.seed, compute)?, None)
+            }
+        };
+        let config = model.config_mut();
+        config.preprocessing.normalization = normalization;
+        config.preprocessing.trained_size = recipe.data.size;
+        config.provenance = Provenance {
+            recipe: Some(recipe.name.clone()),
+            data: Some(data.description.clone()),
+            seed: Some(recipe.training.seed),
+            steps: Some(0),
+            base_model: base_name,
+            written_by: Some(concat!("ksom ", env!("CARGO_PKG_VERSION")).to_string()),
+        };
+        std::fs::create_dir_all(run).map_err(|source| Error::io("create", run, source))?;
+        write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
+        let progress = Progress::new(spec.to_string(), fingerprint(data.train.as_ref()));
+        let trainer = Self::assemble(recipe, run, model, data, progress)?;
+        // The run directory is a model directory, and can be resumed, from the start.
+        trainer.model.save(run, DType::F32)?;
+        trainer.write_state()?;
+        Ok(trainer)
+    }
+
+    /// Continues the training in `run` from its last checkpoint, to the same bits as if it had not been interrupted
+    /// (with the same program, processor and number of threads). `spec` is only needed if the data have moved.
+    ///
+    /// # Errors
+    /// There is no checkpoint, or it does not fit the recipe, or the data are others.
+    pub fn resume(run: &Path, spec: Option<&DataSpec>, options: &DataOptions, compute: &Compute) -> Result<Self> {
+        let state = TrainingState::read(run)?;
+        let recipe_path = recipe_path(run);
+        let recipe = Recipe::find(&recipe_path.display().to_string(), &[])?;
+        let stored: DataSpec;
+        let spec = match spec {
+            Some(spec) => spec,
+            None => {
+                stored = state.progress.data.parse()?;
+                &stored
+            }
+        };
+        let data = ksom_datasets::open(spec, &recipe.data_options(options))?;
+        if fingerprint(data.train.as_ref()) != state.progress.data_fingerprint {
+            return Err(Error::Invalid(format!(
+                "{spec} does not hold the training images that {} was started with: their number or names have changed",
+                run.display()
+            )));
+        }
+        let config = ModelConfig::read(&crate::config::config_path(run))?;
+        let origin = training_path(run).display().to_string();
+        let model = Model::from_tensors(&config, state.model, &origin, compute, true)?;
+        let mut trainer = Self::assemble(recipe, run, model, data, state.progress)?;
+        trainer.optimizer.restore(&state.optimizer, trainer.progress.step)?;
+        Ok(trainer)
+    }
+
+    fn assemble(recipe: Recipe, run: &Path, model: Model, data: DataSet, progress: Progress) -> Result<Self> {
+        let t = &recipe.training;
+        let hyperparameters =
+            AdamW { lr: t.lr, beta1: t.beta1, beta2: t.beta2, eps: t.eps, weight_decay: t.weight_decay };
+        let optimizer = Optimizer::new(model.vars(), hyperparameters, t.clip_norm, model.compute().backend)?;
+        let log = MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?;
+        let preprocess = recipe.preprocess();
+        Ok(Self { recipe, run: run.to_path_buf(), model, optimizer, data, preprocess, progress, log })
+    }
+
+    /// The model as it stands.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The recipe with every choice settled.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The data set in use.
+    pub fn data(&self) -> &DataSet {
+        &self.data
+    }
+
+    /// Steps done so far.
+    pub fn steps_done(&self) -> u64 {
+        self.progress.step
+    }
+
+    /// Takes all steps that are left, and tells `on_event` of each; it can ask to stop.
+    ///
+    /// # Errors
+    /// A picture cannot be read, a file cannot be written, or a loss is not finite ([`Error::NotFinite`]): the last
+    /// checkpoint is then as it was.
+    pub fn run(&mut self, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<Summary> {
+        let recipe = self.recipe.training.clone();
+        let mut loader = self.loader()?;
+        let mut stop = false;
+        let mut speed = Speed::default();
+        while self.progress.step < recipe.steps && !stop {
+            let started = Instant::now();
+            let Some(batch) = loader.next() else { break };
+            let mut report = self.step(&batch?.pixels)?;
+            speed.add(recipe.batch_size, started);
+            report.images_per_s = speed.images_per_s();
+            let step = report.step;
+            if step.is_multiple_of(recipe.log_every) {
+                self.log.append("train", &report)?;
+                speed = Speed::default();
+            }
+            stop |= on_event(Event::Step(report)) == Flow::Stop;
+
+            let last = step == recipe.steps;
+            if step.is_multiple_of(recipe.validate_every) || last {
+                stop |= self.validate(on_event)? == Flow::Stop;
+            }
+            if step.is_multiple_of(recipe.checkpoint_every) || last || stop {
+                self.write_state()?;
+                stop |= on_event(Event::Checkpoint { step }) == Flow::Stop;
+            }
+        }
+        self.model.config_mut().provenance.steps = Some(self.progress.step);
+        self.model.save(self.run.join("last"), DType::F32)?;
+        Ok(Summary {
+            steps: self.progress.step,
+            stopped: self.progress.step < recipe.steps,
+            best: self.progress.best,
+        })
+    }
+
+    fn loader(&self) -> Result<Loader> {
+        let t = &self.recipe.training;
+        let order = Order::new(t.seed, self.data.train.len(), t.batch_size)?;
+        let options = LoaderOptions {
+            preprocess: self.preprocess,
+            normalization: self.model.config().preprocessing.normalization,
+            seed: t.seed,
+            ..LoaderOptions::default()
+        };
+        Ok(Loader::new(self.data.train.clone(), order, self.progress.step, options)?)
+    }
+
+    /// One optimiser step on a batch [B, 3, H, W].
+    fn step(&mut self, pixels: &Tensor) -> Result<StepReport> {
+        let step = self.progress.step;
+        let StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm } =
+            train_step(&mut self.model, &mut self.optimizer, pixels, self.recipe.training.accumulate)
+                .map_err(|error| self.name_last_good(error))?;
+        self.progress.step = step + 1;
+        Ok(StepReport { step: step + 1, reconstruction, quantizer_loss, perplexity, grad_norm, images_per_s: 0.0 })
+    }
+
+    fn name_last_good(&self, error: Error) -> Error {
+        match error {
+            Error::NotFinite { what, value, .. } => Error::NotFinite {
+                step: self.progress.step,
+                what,
+                value,
+                last_good: format!("the last good checkpoint is {}", training_path(&self.run).display()),
+            },
+            other => other,
+        }
+    }
+
+    fn validate(&mut self, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<Flow> {
+        let options =
+            EvaluateOptions { preprocess: self.preprocess, batch_size: self.recipe.training.batch_size, full: false };
+        let of = self.data.valid.iter().map(|(_, source)| source.len()).sum();
+        let mut flow = Flow::Continue;
+        let (mut sets, mut before) = (Vec::new(), 0);
+        for (name, source) in &self.data.valid {
+            let evaluation = evaluate(&self.model, source, &options, &mut |images| {
+                if on_event(Event::Validating { images: before + images, of }) == Flow::Stop {
+                    flow = Flow::Stop;
+                }
+            })?;
+            before += evaluation.images;
+            sets.push((name.clone(), evaluation));
+        }
+        let step = self.progress.step;
+        let mse = sets.iter().map(|(_, set)| set.mse).sum::<f64>() / sets.len() as f64;
+        if !mse.is_finite() {
+            let error = Error::NotFinite { step, what: "validation loss", value: mse, last_good: String::new() };
+            return Err(self.name_last_good(error));
+        }
+        let best = self.progress.best.is_none_or(|best| mse < best.mse);
+        if best {
+            self.progress.best = Some(Best { step, mse });
+            self.model.config_mut().provenance.steps = Some(step);
+            self.model.save(&self.run, DType::F32)?;
+        }
+        let report = ValidationReport { step, mse, best, sets };
+        self.log.append("valid", &report)?;
+        if on_event(Event::Validated(report)) == Flow::Stop {
+            flow = Flow::Stop;
+        }
+        Ok(flow)
+    }
+
+    fn write_state(&self) -> Result<()> {
+        let state = TrainingState {
+            progress: self.progress.clone(),
+            model: self.model.state()?,
+            optimizer: self.optimizer.state(),
+        };
+        state.write(&self.run)
+    }
+}
+
+/// What one optimiser step gave.
+#[derive(Clone, Debug)]
+pub struct StepOutcome {
+    /// Mean squared error of the reconstruction, in normalised units.
+    pub reconstruction: f64,
+    /// The quantisers' loss.
+    pub quantizer_loss: f64,
+    /// Perplexity of each level's codes.
+    pub perplexity: Vec<f64>,
+    /// Euclidean norm of the gradient before clipping.
+    pub grad_norm: f64,
+}
+
+/// One training step on a batch [B, 3, H, W] in normalised units: forward, backward, clipping, AdamW, codebook update.
+/// The batch is cut into `accumulate` parts whose gradients add up to that of the whole batch.
+///
+/// # Errors
+/// A loss or the gradient's norm is not finite ([`Error::NotFinite`]); nothing has been updated then.
+pub fn train_step(
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    pixels: &Tensor,
+    accumulate: usize,
+) -> Result<StepOutcome> {
+    let pixels = pixels.to_device(&model.compute().device)?;
+    let parts = pixels.chunk(accumulate, 0)?;
+    let share = 1.0 / parts.len() as f64;
+    let mut gradients: std::collections::BTreeMap<String, Tensor> = std::collections::BTreeMap::new();
+    let (mut reconstruction, mut quantizer_loss) = (0.0, 0.0);
+    let mut perplexity = vec![0.0; model.config().architecture.levels().len()];
+    for part in &parts {
+        let output = model.forward(part)?;
+        let error = (&output.reconstruction - part)?.sqr()?.mean_all()?;
+        let loss = ((&error + &output.quantizer_loss)? * share)?;
+        reconstruction += share * finite("reconstruction loss", scalar(&error)?)?;
+        quantizer_loss += share * finite("quantiser loss", scalar(&output.quantizer_loss)?)?;
+        for (sum, level) in perplexity.iter_mut().zip(&output.levels) {
+            *sum += share * scalar(&level.perplexity)?;
+        }
+        for (name, gradient) in optimizer.gradients(&loss.backward()?) {
+            let sum = match gradients.remove(&name) {
+                Some(before) => (before + gradient)?,
+                None => gradient,
+            };
+            gradients.insert(name, sum);
+        }
+        model.observe(&output)?;
+    }
+    let grad_norm = finite("gradient's norm", optimizer.norm(&gradients)?)?;
+    optimizer.step(&gradients, optimizer.clip_coefficient(grad_norm))?;
+    model.update_quantizers()?;
+    Ok(StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm })
+}
+
+fn scalar(tensor: &Tensor) -> Result<f64> {
+    Ok(f64::from(tensor.to_dtype(DType::F32)?.to_scalar::<f32>()?))
+}
+
+fn finite(what: &'static str, value: f64) -> Result<f64> {
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::NotFinite { step: 0, what, value, last_good: String::new() })
+    }
+}
+
+#[derive(Default)]
+struct Speed {
+    images: usize,
+    seconds: f64,
+}
+
+impl Speed {
+    fn add(&mut self, images: usize, since: Instant) {
+        self.images += images;
+        self.seconds += since.elapsed().as_secs_f64();
+    }
+
+    fn images_per_s(&self) -> f64 {
+        self.images as f64 / self.seconds.max(1e-9)
+    }
+}
+
+fn recipe_path(run: &Path) -> PathBuf {
+    run.join("recipe.toml")
+}
+
+/// A hash of the number and names of the training images.
+fn fingerprint(source: &dyn ImageSource) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    for index in 0..source.len() {
+        hash.update(source.name(index));
+        hash.update([0]);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
