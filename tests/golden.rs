@@ -56,10 +56,7 @@ fn model_config(golden: &Golden) -> ModelConfig {
 
 /// Tensors whose names begin with `prefix`, without it.
 fn under(golden: &Golden, prefix: &str) -> BTreeMap<String, Tensor> {
-    golden
-        .names()
-        .filter_map(|name| Some((name.strip_prefix(prefix)?.to_string(), golden.get(name).clone())))
-        .collect()
+    golden.names().filter_map(|name| Some((name.strip_prefix(prefix)?.to_string(), golden.get(name).clone()))).collect()
 }
 
 fn scalar(tensor: &Tensor) -> f64 {
@@ -110,8 +107,7 @@ fn check_model(golden: &Golden, backend: Backend) -> usize {
         eps: golden.number("eps"),
         weight_decay: golden.number("weight_decay"),
     };
-    let mut optimizer =
-        Optimizer::new(model.vars(), hyperparameters, golden.number("grad_clip"), backend).unwrap();
+    let mut optimizer = Optimizer::new(model.vars(), hyperparameters, golden.number("grad_clip"), backend).unwrap();
     let mut ties = 0;
     for i in 0..golden.number("steps") as usize {
         let stage = format!("step{i}");
@@ -120,9 +116,9 @@ fn check_model(golden: &Golden, backend: Backend) -> usize {
         ties += assert_level_codes(&model, &output, golden, &stage);
         if i == 0 {
             assert_close(&output.reconstruction, golden.get("step0.output"), &format!("{name} step0.output"));
-            let loss =
-                ((&output.reconstruction - input).unwrap().sqr().unwrap().mean_all().unwrap() + &output.quantizer_loss)
-                    .unwrap();
+            let loss = ((&output.reconstruction - input).unwrap().sqr().unwrap().mean_all().unwrap()
+                + &output.quantizer_loss)
+                .unwrap();
             let gradients = optimizer.gradients(&loss.backward().unwrap());
             let clip = optimizer.clip_coefficient(optimizer.norm(&gradients).unwrap());
             let expected = under(golden, "step0.grad_clipped.");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
+use ksom_models::{CIFAR10_KSOM, ModelFiles};
 
 use crate::compute::Compute;
 use crate::config::{ModelConfig, config_path};
@@ -39,8 +40,15 @@ impl Model {
     /// # Errors
     /// The device does not take the weights.
     pub fn builtin(compute: &Compute) -> Result<Self> {
-        let files = &ksom_models::CIFAR10_KSOM;
-        from_bytes(files.config, files.weights, files.name, compute)
+        builtin(compute, false)
+    }
+
+    /// The same, for training on from it.
+    ///
+    /// # Errors
+    /// As [`Model::builtin`].
+    pub fn builtin_trainable(compute: &Compute) -> Result<Self> {
+        builtin(compute, true)
     }
 
     /// Writes `config.json` and `model.safetensors` into `dir`, which is created if needed.
@@ -86,18 +94,22 @@ fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
     Model::from_tensors(&config, tensors, &weights.display().to_string(), compute, trainable)
 }
 
-fn from_bytes(config: &str, weights: &[u8], name: &str, compute: &Compute) -> Result<Model> {
+fn builtin(compute: &Compute, trainable: bool) -> Result<Model> {
+    let ModelFiles { name, config, weights } = CIFAR10_KSOM;
     let path = PathBuf::from(name);
     let config = ModelConfig::parse(config, &config_path(&path))?;
     let tensors = TensorFile::from_bytes(weights.to_vec(), &path)?.tensors(&path)?;
-    Model::from_tensors(&config, tensors, name, compute, false)
+    Model::from_tensors(&config, tensors, name, compute, trainable)
 }
 
 /// Refuses integers where weights should be, and weights that are not finite numbers.
 pub(crate) fn finite(tensors: BTreeMap<String, Tensor>, path: &Path) -> Result<BTreeMap<String, Tensor>> {
     for (name, tensor) in &tensors {
         if !tensor.dtype().is_float() {
-            return Err(Error::file(path, format!("{name} should hold floating-point numbers, found {:?}", tensor.dtype())));
+            return Err(Error::file(
+                path,
+                format!("{name} should hold floating-point numbers, found {:?}", tensor.dtype()),
+            ));
         }
         // NaN and infinity survive a sum of absolute values.
         let sum = tensor.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?;

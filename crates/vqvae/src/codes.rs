@@ -115,9 +115,7 @@ impl CodesFile {
             .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::I32, shape.clone(), bytes)?)))
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
         let bytes = views
-            .and_then(|views| {
-                safetensors::serialize(views, Some(HashMap::from([(METADATA_KEY.to_string(), header)])))
-            })
+            .and_then(|views| safetensors::serialize(views, Some(HashMap::from([(METADATA_KEY.to_string(), header)]))))
             .map_err(|error| Error::file(path, format!("cannot be written as safetensors: {error}")))?;
         write_atomic(path, &bytes)
     }
@@ -157,7 +155,10 @@ impl CodesFile {
         let file = TensorFile::read(path)?;
         let metadata = file.metadata(path)?;
         let header = metadata.get(METADATA_KEY).ok_or_else(|| {
-            Error::file(path, format!("expected a codes file (as `ksom encode` writes), found no metadata {METADATA_KEY:?}"))
+            Error::file(
+                path,
+                format!("expected a codes file (as `ksom encode` writes), found no metadata {METADATA_KEY:?}"),
+            )
         })?;
         let header: Header = serde_json::from_str(header)
             .map_err(|error| Error::file(path, format!("the description of the pictures is malformed: {error}")))?;
@@ -169,9 +170,8 @@ impl CodesFile {
         }
         let tensors = file.parse(path)?;
         let read = |name: &str, rank: usize| -> Result<(Vec<usize>, Vec<u32>)> {
-            let view = tensors
-                .tensor(name)
-                .map_err(|_| Error::file(path, format!("expected a tensor {name}, found none")))?;
+            let view =
+                tensors.tensor(name).map_err(|_| Error::file(path, format!("expected a tensor {name}, found none")))?;
             if view.dtype() != Dtype::I32 || view.shape().len() != rank {
                 return Err(Error::file(
                     path,

@@ -46,7 +46,8 @@ pub fn parse_device(name: &str) -> Result<Device> {
                 "this ksom was built without CUDA: build it with `--features cuda`, or use --device cpu".into(),
             ));
         }
-        Device::new_cuda(ordinal).map_err(|error| Error::Invalid(format!("cannot start CUDA device {ordinal}: {error}")))
+        Device::new_cuda(ordinal)
+            .map_err(|error| Error::Invalid(format!("cannot start CUDA device {ordinal}: {error}")))
     };
     match name {
         "cpu" => Ok(Device::Cpu),
@@ -58,9 +59,7 @@ pub fn parse_device(name: &str) -> Result<Device> {
         "auto" => Ok(best_device()),
         other => match other.strip_prefix("cuda:").map(str::parse) {
             Some(Ok(ordinal)) => cuda(ordinal),
-            _ => Err(Error::Invalid(format!(
-                "device must be auto, cpu, cuda, cuda:N or metal, found {other:?}"
-            ))),
+            _ => Err(Error::Invalid(format!("device must be auto, cpu, cuda, cuda:N or metal, found {other:?}"))),
         },
     }
 }

@@ -191,8 +191,7 @@ impl ModelConfig {
         struct Version {
             schema_version: u32,
         }
-        let version: Version =
-            serde_json::from_str(text).map_err(|error| Error::config(path, error.to_string()))?;
+        let version: Version = serde_json::from_str(text).map_err(|error| Error::config(path, error.to_string()))?;
         if version.schema_version != SCHEMA_VERSION {
             return Err(Error::config(
                 path,

@@ -9,7 +9,7 @@ use ksom_quantizers::measures::{CodebookUsage, Topology};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::metrics::{self, bits_per_pixel};
+use crate::metrics::{QualityAccumulator, bits_per_pixel};
 use crate::model::Model;
 
 /// Settings of the permutation test of a map's rank correlation.
@@ -100,7 +100,8 @@ pub fn evaluate(
     let mut usage: Vec<CodebookUsage> =
         model.quantizers().into_iter().map(|quantizer| CodebookUsage::new(quantizer.grid())).collect();
     let (mut images, mut values, mut squares) = (0, 0.0, 0.0);
-    let (mut pixel_squares, mut ssim, mut pixels_seen, mut codes_seen) = (0.0, 0.0, 0.0, 0.0);
+    let (mut pixels_seen, mut codes_seen) = (0.0, 0.0);
+    let mut quality = QualityAccumulator::new();
 
     let loading = LoaderOptions { preprocess: options.preprocess, normalization, ..LoaderOptions::default() };
     for batch in ksom_datasets::batches(source.clone(), options.batch_size, loading)? {
@@ -118,8 +119,7 @@ pub fn evaluate(
         if options.full {
             let originals = converter.to_images(&pixels)?;
             for (original, reconstruction) in originals.iter().zip(&converter.to_images(&reconstruction)?) {
-                pixel_squares += metrics::mse(original, reconstruction)? * f64::from(original.width() * original.height());
-                ssim += metrics::ssim(original, reconstruction)?;
+                quality.add(original, reconstruction)?;
             }
         }
         progress(images);
@@ -151,10 +151,10 @@ pub fn evaluate(
             })
         })
         .collect::<Result<_>>()?;
-    let quality = options.full.then(|| {
-        let mse_255 = pixel_squares / pixels_seen;
-        Quality { mse_255, psnr: metrics::psnr(mse_255), ssim: ssim / images as f64 }
-    });
+    let quality = match (quality.mse(), quality.psnr(), quality.ssim()) {
+        (Some(mse_255), Some(psnr), Some(ssim)) => Some(Quality { mse_255, psnr, ssim }),
+        _ => None,
+    };
     let bits_per_pixel = bits_per_pixel(model.config().quantizer.num_codes, codes_seen, pixels_seen);
     Ok(Evaluation { images, mse: squares / values, bits_per_pixel, levels, quality })
 }

@@ -102,9 +102,8 @@ impl TensorFile {
             .tensors()
             .into_iter()
             .map(|(name, view)| {
-                let tensor = view
-                    .load(&Device::Cpu)
-                    .map_err(|error| Error::file(path, format!("tensor {name}: {error}")))?;
+                let tensor =
+                    view.load(&Device::Cpu).map_err(|error| Error::file(path, format!("tensor {name}: {error}")))?;
                 Ok((name, tensor))
             })
             .collect()
@@ -112,7 +111,11 @@ impl TensorFile {
 }
 
 /// Writes a safetensors file atomically. The bytes depend on the tensors and metadata alone.
-pub(crate) fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &[(&str, String)]) -> Result<()> {
+pub(crate) fn write_tensors(
+    path: &Path,
+    tensors: &BTreeMap<String, Tensor>,
+    metadata: &[(&str, String)],
+) -> Result<()> {
     // The header's entries come out in the order of a hash map unless there is only one: join the rest as JSON.
     debug_assert!(metadata.len() <= 1, "more than one entry would make the bytes depend on chance");
     let metadata = metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();

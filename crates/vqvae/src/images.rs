@@ -162,7 +162,8 @@ impl Model {
             .collect();
         for (row, column) in tiles {
             let origin = ((column.outer.0 * stride) as u32, (row.outer.0 * stride) as u32);
-            let size = (((column.outer.1 - column.outer.0) * stride) as u32, ((row.outer.1 - row.outer.0) * stride) as u32);
+            let size =
+                (((column.outer.1 - column.outer.0) * stride) as u32, ((row.outer.1 - row.outer.0) * stride) as u32);
             let codes = self.encode(&self.pixels(&[crop(picture, origin, size)])?)?;
             for ((level, grid), codes) in levels.iter().zip(&mut grids).zip(codes) {
                 let scale = stride / level.stride;

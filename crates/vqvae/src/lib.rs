@@ -21,7 +21,6 @@ mod error;
 mod evaluation;
 mod files;
 mod images;
-#[path = "/tmp/metrics_stub.rs"]
 pub mod metrics;
 mod metrics_log;
 mod model;
@@ -52,8 +51,6 @@ pub use model::Model;
 pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
-pub use recipe::{
-    DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice, TrainingRecipe, ValidationPart,
-};
+pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice, TrainingRecipe, ValidationPart};
 pub use trainer::{Base, Event, Flow, StepOutcome, StepReport, Summary, Trainer, ValidationReport, train_step};
 pub use training_state::Best;

@@ -28,12 +28,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// The moments cannot be allocated.
-    pub fn new(
-        vars: BTreeMap<String, Var>,
-        hyperparameters: AdamW,
-        clip_norm: f64,
-        backend: Backend,
-    ) -> Result<Self> {
+    pub fn new(vars: BTreeMap<String, Var>, hyperparameters: AdamW, clip_norm: f64, backend: Backend) -> Result<Self> {
         let moments = vars
             .iter()
             .map(|(name, var)| {
@@ -51,10 +46,7 @@ impl Optimizer {
 
     /// The gradients of the variables by name; a variable that the loss does not depend on has none.
     pub fn gradients(&self, store: &GradStore) -> BTreeMap<String, Tensor> {
-        self.vars
-            .iter()
-            .filter_map(|(name, var)| Some((name.clone(), store.get(var.as_tensor())?.clone())))
-            .collect()
+        self.vars.iter().filter_map(|(name, var)| Some((name.clone(), store.get(var.as_tensor())?.clone()))).collect()
     }
 
     /// The Euclidean norm over all gradients, in f64 on the CPU.

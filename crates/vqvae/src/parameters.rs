@@ -15,8 +15,9 @@ use crate::error::{Error, Result};
 /// A generator of its own for each named purpose, so that one tensor's values do not depend on which others exist.
 pub(crate) fn named_rng(seed: u64, name: &str) -> ChaCha8Rng {
     // FNV-1a: small, stable, and only ever used to keep streams apart.
-    let stream =
-        name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let stream = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     rng
@@ -77,7 +78,10 @@ impl Parameters {
         let mut problems = taken.problems.clone();
         if let Source::Given { tensors } = &self.source {
             problems.extend(
-                tensors.keys().filter(|name| !taken.tensors.contains_key(*name)).map(|name| format!("{name} is not expected")),
+                tensors
+                    .keys()
+                    .filter(|name| !taken.tensors.contains_key(*name))
+                    .map(|name| format!("{name} is not expected")),
             );
         }
         if problems.is_empty() { Ok(()) } else { Err(Error::Weights { origin: origin.to_string(), problems }) }
@@ -134,14 +138,7 @@ fn draw(rng: &mut ChaCha8Rng, shape: &Shape, init: Init) -> candle_core::Result<
 struct Handle(Arc<Parameters>);
 
 impl SimpleBackend for Handle {
-    fn get(
-        &self,
-        shape: Shape,
-        name: &str,
-        init: Init,
-        dtype: DType,
-        device: &Device,
-    ) -> candle_core::Result<Tensor> {
+    fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
         let tensor = self.0.find(name, &shape, init)?.to_dtype(dtype)?.to_device(device)?;
         let mut taken = self.0.taken();
         let tensor = if self.0.trainable {

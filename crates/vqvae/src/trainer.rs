@@ -276,11 +276,7 @@ impl Trainer {
         }
         self.model.config_mut().provenance.steps = Some(self.progress.step);
         self.model.save(self.run.join("last"), DType::F32)?;
-        Ok(Summary {
-            steps: self.progress.step,
-            stopped: self.progress.step < recipe.steps,
-            best: self.progress.best,
-        })
+        Ok(Summary { steps: self.progress.step, stopped: self.progress.step < recipe.steps, best: self.progress.best })
     }
 
     fn loader(&self) -> Result<Loader> {
@@ -421,11 +417,7 @@ fn scalar(tensor: &Tensor) -> Result<f64> {
 }
 
 fn finite(what: &'static str, value: f64) -> Result<f64> {
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::NotFinite { step: 0, what, value, last_good: String::new() })
-    }
+    if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { step: 0, what, value, last_good: String::new() }) }
 }
 
 #[derive(Default)]
@@ -459,4 +451,3 @@ fn fingerprint(source: &dyn ImageSource) -> String {
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
-

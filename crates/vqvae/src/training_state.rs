@@ -64,8 +64,7 @@ impl TrainingState {
         };
         let tensors =
             prefixed("model", &self.model).into_iter().chain(prefixed("optimizer", &self.optimizer)).collect();
-        let progress =
-            serde_json::to_string(&self.progress).map_err(|error| Error::file(&path, error.to_string()))?;
+        let progress = serde_json::to_string(&self.progress).map_err(|error| Error::file(&path, error.to_string()))?;
         write_tensors(&path, &tensors, &[(METADATA_KEY, progress)])
     }
 
@@ -79,9 +78,9 @@ impl TrainingState {
         }
         let file = TensorFile::read(&path)?;
         let metadata = file.metadata(&path)?;
-        let progress = metadata
-            .get(METADATA_KEY)
-            .ok_or_else(|| Error::file(&path, format!("expected a training state, found no metadata {METADATA_KEY:?}")))?;
+        let progress = metadata.get(METADATA_KEY).ok_or_else(|| {
+            Error::file(&path, format!("expected a training state, found no metadata {METADATA_KEY:?}"))
+        })?;
         let progress: Progress = serde_json::from_str(progress)
             .map_err(|error| Error::file(&path, format!("the training state is malformed: {error}")))?;
         if progress.format_version != FORMAT_VERSION {

@@ -68,13 +68,7 @@ struct Decoder {
 
 impl Decoder {
     /// Transposed convolutions through the channels named, starting from h.
-    fn new(
-        config: &ModelConfig,
-        inputs: usize,
-        channels: &[usize],
-        backend: Backend,
-        vb: VarBuilder,
-    ) -> Result<Self> {
+    fn new(config: &ModelConfig, inputs: usize, channels: &[usize], backend: Backend, vb: VarBuilder) -> Result<Self> {
         let arch = &config.architecture;
         let mut doublings = Vec::with_capacity(channels.len());
         let mut from = arch.hidden;

@@ -1,0 +1,52 @@
+//! Every example does what it says.
+
+#[path = "../examples/encode_image.rs"]
+mod encode_image;
+#[path = "../examples/finetune.rs"]
+mod finetune;
+#[path = "../examples/quantize_tensors.rs"]
+mod quantize_tensors;
+#[path = "../examples/train_tiny.rs"]
+mod train_tiny;
+
+use std::path::PathBuf;
+
+fn images() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/images")
+}
+
+#[test]
+fn quantize_tensors_learns_the_square() {
+    let (before, after) = quantize_tensors::run().unwrap();
+    assert!(after < 0.01 && after < before / 2.0, "{before} → {after}");
+}
+
+#[test]
+fn encode_image_writes_a_picture_of_the_same_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.png");
+    let input = images().join("chelsea.png");
+    let psnr = encode_image::run(&input, &output).unwrap();
+    assert!(psnr.is_finite());
+    assert_eq!(image::image_dimensions(&output).unwrap(), image::image_dimensions(&input).unwrap());
+}
+
+#[test]
+fn train_tiny_learns_and_leaves_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let summary = train_tiny::run(&images().display().to_string(), &run, 12).unwrap();
+    assert_eq!(summary.steps, 12);
+    assert!(summary.best.unwrap().mse.is_finite());
+    ksom_vqvae::Model::load(&run, &ksom_vqvae::Compute::cpu()).unwrap();
+}
+
+#[test]
+fn finetune_goes_on_from_the_built_in_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let (first, best) = finetune::run(&images().display().to_string(), &run, 3, 4).unwrap();
+    assert!(best <= first);
+    let tuned = ksom_vqvae::Model::load(&run, &ksom_vqvae::Compute::cpu()).unwrap();
+    assert_eq!(tuned.config().provenance.base_model.as_deref(), Some("cifar10-ksom"));
+}
