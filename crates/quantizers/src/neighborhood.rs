@@ -148,7 +148,7 @@ impl Neighborhood {
         let cached = match self.distances.get() {
             Some(kept) if kept.device().same_device(x.device()) => Some(kept.clone()),
             None if k <= MAX_CACHED_CODES => {
-                let distances = self.distance_tile(&self.axes(x.device())?, 0, k, x.device())?;
+                let distances = self.distance_tile(&self.axes(x.device())?, 0, k)?;
                 Some(self.distances.get_or_init(|| distances.clone()).clone())
                     .filter(|kept| kept.device().same_device(x.device()))
                     .or(Some(distances))
@@ -161,7 +161,7 @@ impl Neighborhood {
         let axes = self.axes(x.device())?;
         let rows = (TILE_ELEMENTS / k).max(1);
         let tiles = (0..k).step_by(rows).map(|start| -> Result<Tensor> {
-            let distances = self.distance_tile(&axes, start, rows.min(k - start), x.device())?;
+            let distances = self.distance_tile(&axes, start, rows.min(k - start))?;
             Ok(distances.affine(factor, 0.0)?.exp()?.matmul(&x)?)
         });
         Ok(Tensor::cat(&tiles.collect::<Result<Vec<_>>>()?, 0)?)
@@ -181,14 +181,19 @@ impl Neighborhood {
     }
 
     /// Distances of the codes from `start` on to all codes [rows, K], with [`EXCLUDED`] between a code and itself.
-    fn distance_tile(&self, axes: &[Tensor], start: usize, rows: usize, device: &Device) -> Result<Tensor> {
-        let mut squared = Tensor::zeros((rows, self.grid.len()), DType::F32, device)?;
-        for axis in axes {
-            let here = axis.narrow(1, start, rows)?.t()?;
-            squared = (squared + here.broadcast_sub(axis)?.sqr()?)?;
+    fn distance_tile(&self, axes: &[Tensor], start: usize, rows: usize) -> Result<Tensor> {
+        let difference = |axis: &Tensor| axis.narrow(1, start, rows)?.t()?.broadcast_sub(axis);
+        // A grid has at least one axis.
+        let mut squared = difference(&axes[0])?.sqr()?;
+        for axis in &axes[1..] {
+            squared = (squared + difference(axis)?.sqr()?)?;
         }
-        let same = squared.lt(0.5)?.to_dtype(DType::F32)?.affine(EXCLUDED, 0.0)?;
-        Ok((squared.sqrt()? + same)?)
+        // The tile is ours alone: its diagonal is overwritten in place.
+        let device = squared.device();
+        let diagonal = Tensor::arange(start as u32, (start + rows) as u32, device)?.unsqueeze(1)?;
+        let excluded = Tensor::full((EXCLUDED * EXCLUDED) as f32, (rows, 1), device)?;
+        squared.scatter_set(&diagonal, &excluded, 1)?;
+        Ok(squared.sqrt()?)
     }
 }
 

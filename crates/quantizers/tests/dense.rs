@@ -1,0 +1,188 @@
+//! KSOM and EMA-VQ against a dense f64 computation on random data, and at the edges of what shapes allow.
+
+mod support;
+
+#[path = "support/dense.rs"]
+mod reference;
+
+use candle_core::{DType, Device, Tensor};
+use ksom_kernels::Backend;
+use ksom_quantizers::{NeighborhoodKind, QuantizerConfig, initial_state};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rand_distr::{Distribution, StandardNormal};
+use reference::Dense;
+use support::{BACKENDS, assert_close, build_from, numbers, state_of};
+
+fn normal(shape: (usize, usize), rng: &mut ChaCha8Rng) -> Tensor {
+    let values: Vec<f32> = (0..shape.0 * shape.1).map(|_| StandardNormal.sample(rng)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn nearest_f64(x: &[f64], w: &[f64], dim: usize) -> Vec<usize> {
+    let distance = |x: &[f64], w: &[f64]| -> f64 { x.iter().zip(w).map(|(x, w)| (x - w).powi(2)).sum() };
+    let nearest = |x: &[f64]| {
+        let distances: Vec<f64> = w.chunks(dim).map(|w| distance(x, w)).collect();
+        (0..distances.len()).min_by(|&a, &b| distances[a].total_cmp(&distances[b])).unwrap()
+    };
+    x.chunks(dim).map(nearest).collect()
+}
+
+/// Four steps, each of batches of `rows`, compared with the dense computation.
+fn check(config: &QuantizerConfig, rows: &[usize], backend: Backend) {
+    let what = format!("{config:?} {backend:?}");
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let initial = initial_state(config, &mut rng).unwrap();
+    let mut quantizer = build_from(config, &initial, backend).unwrap();
+    let state = |name| numbers(&state_of(quantizer.as_ref(), name));
+    let (w, m, c) = (state("_w"), state("_ema_w"), state("_ema_cluster_size"));
+    let mut dense = Dense { config: config.clone(), w, m, c, t: 0 };
+    for step in 0..4 {
+        let (mut all_x, mut all_codes) = (Vec::new(), Vec::new());
+        for &n in rows {
+            let x = normal((n, config.dim), &mut rng);
+            let codes = quantizer.forward(&x).unwrap().codes;
+            quantizer.observe(&x, &codes).unwrap();
+            let expected = nearest_f64(&numbers(&x), &numbers(quantizer.codebook()), config.dim);
+            let codes: Vec<usize> = codes.to_vec1::<u32>().unwrap().into_iter().map(|code| code as usize).collect();
+            assert_eq!(codes, expected, "{what}: codes of step {step}");
+            all_x.extend(numbers(&x));
+            all_codes.extend(codes);
+        }
+        quantizer.step().unwrap();
+        dense.step(&all_x, &all_codes);
+        let close = |name, expected: &[f64]| {
+            let found = state_of(quantizer.as_ref(), name);
+            let expected = Tensor::from_slice(expected, found.dims(), &Device::Cpu).unwrap();
+            assert_close(&found, &expected, &format!("{what}: {name} after step {step}"));
+        };
+        close("_w", &dense.w);
+        close("_ema_w", &dense.m);
+        close("_ema_cluster_size", &dense.c);
+    }
+    assert_eq!(quantizer.steps(), 4);
+}
+
+#[test]
+fn updates_agree_with_the_dense_computation() {
+    for backend in BACKENDS {
+        for neighborhood in [NeighborhoodKind::Hard, NeighborhoodKind::Gaussian, NeighborhoodKind::None] {
+            for (skip_unused, counter_init) in [(false, 0.0), (false, 1.0), (true, 0.0), (true, 1.0)] {
+                for grid in [vec![60], vec![10, 6], vec![5, 3, 4], vec![5, 1, 2, 3, 2]] {
+                    let config = QuantizerConfig {
+                        neighborhood,
+                        skip_unused,
+                        counter_init,
+                        grid,
+                        decay: 0.9,
+                        ..QuantizerConfig::ksom(60, 5)
+                    };
+                    // Two micro-batches are one update.
+                    check(&config, &[150, 31], backend);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_smallest_shapes_work() {
+    for backend in BACKENDS {
+        for neighborhood in [NeighborhoodKind::Hard, NeighborhoodKind::Gaussian, NeighborhoodKind::None] {
+            for (num_codes, dim, rows) in [(1, 1, 1), (1, 3, 5), (7, 1, 9), (2, 2, 1), (8, 3, 1)] {
+                for grid in [vec![num_codes], vec![num_codes, 1], vec![1, num_codes]] {
+                    check(
+                        &QuantizerConfig { neighborhood, grid, ..QuantizerConfig::ksom(num_codes, dim) },
+                        &[rows],
+                        backend,
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_changes_between_steps_and_everything_changes_in_them() {
+    let config = QuantizerConfig::ksom(12, 4);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let initial = initial_state(&config, &mut rng).unwrap();
+    for backend in BACKENDS {
+        let mut quantizer = build_from(&config, &initial, backend).unwrap();
+        let x = normal((40, 4), &mut rng);
+        let before = numbers(quantizer.codebook());
+        let codes = quantizer.forward(&x).unwrap().codes;
+        quantizer.observe(&x, &codes).unwrap();
+        assert_eq!((numbers(quantizer.codebook()), quantizer.steps()), (before.clone(), 0));
+        quantizer.step().unwrap();
+        assert!(numbers(quantizer.codebook()) != before && quantizer.steps() == 1);
+        // What was observed counts once.
+        assert!(quantizer.step().unwrap_err().to_string().contains("observed since the last step"));
+        assert_eq!(quantizer.steps(), 1);
+    }
+}
+
+#[test]
+fn a_saved_state_goes_on_bit_for_bit() {
+    for config in [QuantizerConfig::ksom(12, 4), QuantizerConfig::gd_som(12, 4)] {
+        for backend in BACKENDS {
+            let mut rng = ChaCha8Rng::seed_from_u64(2);
+            let mut one = build_from(&config, &initial_state(&config, &mut rng).unwrap(), backend).unwrap();
+            let batches: Vec<Tensor> = (0..4).map(|_| normal((33, 4), &mut rng)).collect();
+            let train = |quantizer: &mut Box<dyn ksom_quantizers::Quantizer>, batches: &[Tensor]| {
+                for x in batches {
+                    let codes = quantizer.assign(x).unwrap();
+                    quantizer.observe(x, &codes).unwrap();
+                    quantizer.step().unwrap();
+                }
+            };
+            train(&mut one, &batches[..2]);
+            let mut other = build_from(&config, &one.state().unwrap(), backend).unwrap();
+            train(&mut one, &batches[2..]);
+            train(&mut other, &batches[2..]);
+            for ((name, a), (_, b)) in one.state().unwrap().iter().zip(other.state().unwrap().iter()) {
+                let bits = |t: &Tensor| -> Vec<u32> {
+                    t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+                };
+                assert_eq!(bits(a), bits(b), "{name}");
+            }
+            assert_eq!(other.steps(), 4);
+        }
+    }
+}
+
+#[test]
+fn half_precision_inputs_are_quantised_in_f32() {
+    let config = QuantizerConfig::ksom(12, 4);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let initial = initial_state(&config, &mut rng).unwrap();
+    let x = normal((40, 4), &mut rng);
+    for dtype in [DType::F16, DType::BF16, DType::F64] {
+        let quantizer = build_from(&config, &initial, Backend::Portable).unwrap();
+        let x = x.to_dtype(dtype).unwrap();
+        let exact = quantizer.forward(&x.to_dtype(DType::F32).unwrap()).unwrap();
+        let found = quantizer.forward(&x).unwrap();
+        assert_eq!((found.output.dtype(), found.loss.dtype()), (dtype, DType::F32));
+        assert_eq!(numbers(&found.codes), numbers(&exact.codes));
+        assert_eq!(numbers(&found.output), numbers(&exact.output.to_dtype(dtype).unwrap()));
+    }
+}
+
+#[test]
+fn codes_do_not_depend_on_the_rest_of_the_batch() {
+    let config = QuantizerConfig::ksom(512, 64);
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let initial = initial_state(&config, &mut rng).unwrap();
+    // Enough rows for several tiles.
+    let x = normal((20_000, 64), &mut rng);
+    for backend in BACKENDS {
+        let quantizer = build_from(&config, &initial, backend).unwrap();
+        let together = quantizer.assign_two(&x).unwrap().to_vec2::<u32>().unwrap();
+        for (start, len) in [(0, 1), (8191, 3), (19_999, 1), (5, 1000)] {
+            let alone = quantizer.assign_two(&x.narrow(0, start, len).unwrap()).unwrap().to_vec2::<u32>().unwrap();
+            assert_eq!(alone, together[start..start + len], "{backend:?} rows from {start}");
+        }
+        let first: Vec<u32> = together.iter().map(|two| two[0]).collect();
+        assert_eq!(quantizer.assign(&x).unwrap().to_vec1::<u32>().unwrap(), first, "{backend:?}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Properties of grids and neighbourhoods.
+
+mod support;
+
+use candle_core::{DType, Device, Tensor};
+use ksom_quantizers::{Grid, MAX_CODES, Neighborhood, NeighborhoodKind, QuantizerConfig};
+use proptest::prelude::*;
+use support::assert_close;
+
+fn shapes() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(1usize..7, 1..5)
+}
+
+proptest! {
+    #[test]
+    fn coordinates_name_each_code_once(shape in shapes()) {
+        let grid = Grid::new(shape.clone()).unwrap();
+        prop_assert_eq!(grid.len(), shape.iter().product::<usize>());
+        for code in 0..grid.len() {
+            let coordinates = grid.coordinates(code).unwrap();
+            prop_assert!(coordinates.iter().zip(&shape).all(|(c, s)| c < s));
+            prop_assert_eq!(grid.code_at(&coordinates).unwrap(), code);
+        }
+        // The first axis is the fastest.
+        let mut second = vec![0; shape.len()];
+        if shape[0] > 1 {
+            second[0] = 1;
+            prop_assert_eq!(grid.code_at(&second).unwrap(), 1);
+        }
+    }
+
+    #[test]
+    fn neighbors_are_the_codes_at_distance_under_1_5(shape in shapes(), pick in any::<prop::sample::Index>()) {
+        let grid = Grid::new(shape).unwrap();
+        let code = pick.index(grid.len());
+        let near = |&other: &usize| other != code && grid.distance(code, other).unwrap() < 1.5;
+        let expected: Vec<usize> = (0..grid.len()).filter(near).collect();
+        prop_assert_eq!(grid.neighbors(code).unwrap(), expected);
+    }
+
+    #[test]
+    fn automatic_grids_hold_every_code(num_codes in 1..=MAX_CODES, dims in 1usize..=8) {
+        let grid = Grid::auto(num_codes, dims).unwrap();
+        prop_assert_eq!(grid.len(), num_codes);
+        prop_assert_eq!(grid.shape().len(), dims);
+    }
+
+    #[test]
+    fn applying_a_neighborhood_is_multiplying_by_its_matrix(
+        shape in shapes(),
+        gaussian in any::<bool>(),
+        t in 0u64..2000,
+        columns in 1usize..4,
+    ) {
+        let k = shape.iter().product();
+        let kind = if gaussian { NeighborhoodKind::Gaussian } else { NeighborhoodKind::Hard };
+        let config = QuantizerConfig { neighborhood: kind, grid: shape, ..QuantizerConfig::ksom(k, 1) };
+        let neighborhood = Neighborhood::new(&config).unwrap();
+        let values: Vec<f32> = (0..k * columns).map(|i| (i as f32 * 0.7).sin()).collect();
+        let x = Tensor::from_vec(values, (k, columns), &Device::Cpu).unwrap();
+        let product = neighborhood.matrix(t, &Device::Cpu, DType::F32).unwrap().matmul(&x).unwrap();
+        assert_close(&neighborhood.apply(t, &x).unwrap(), &product, "A x");
+    }
+}
+
+/// The matrix of 16,384 codes would take 1 GiB: rows are checked one by one.
+#[test]
+fn large_neighborhoods_are_applied_in_tiles() {
+    let k = 1 << 14;
+    let values: Vec<f32> = (0..k).map(|i| (i as f32 * 0.37).sin()).collect();
+    let x = Tensor::from_slice(&values, (k, 1), &Device::Cpu).unwrap();
+    for kind in [NeighborhoodKind::Hard, NeighborhoodKind::Gaussian, NeighborhoodKind::None] {
+        let config = QuantizerConfig { neighborhood: kind, ..QuantizerConfig::ksom(k, 1) };
+        let neighborhood = Neighborhood::new(&config).unwrap();
+        let found = neighborhood.apply(3, &x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let grid = neighborhood.grid();
+        for code in [0, 1, 127, 128, 255, 256, 8191, 8192, k - 1] {
+            let weight = |other| neighborhood.weight(grid.distance(code, other).unwrap(), 3);
+            let expected: f64 = (0..k).map(|other| weight(other) * f64::from(values[other])).sum();
+            let error = (f64::from(found[code]) - expected).abs();
+            assert!(
+                error < 1e-4 * expected.abs() + 1e-4,
+                "{kind:?} {code}: expected {expected}, found {}",
+                found[code]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_grid_of_twelve_axes_has_its_neighbors() {
+    let config = QuantizerConfig { grid: vec![2; 12], ..QuantizerConfig::ksom(1 << 12, 1) };
+    let neighborhood = Neighborhood::new(&config).unwrap();
+    let ones = Tensor::ones((1 << 12, 1), DType::F32, &Device::Cpu).unwrap();
+    // 12 neighbours along one axis and 66 along two, each of weight 1 at t = 0, and the code itself.
+    let sums = neighborhood.apply(0, &ones).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!(sums.iter().all(|&sum| sum == 79.0));
+    assert_eq!(neighborhood.grid().neighbors(5).unwrap().len(), 78);
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused() {
+    let neighborhood = Neighborhood::new(&QuantizerConfig::ksom(12, 1)).unwrap();
+    let x = Tensor::ones((11, 2), DType::F32, &Device::Cpu).unwrap();
+    let message = neighborhood.apply(0, &x).unwrap_err().to_string();
+    assert!(message.contains("[12, C]") && message.contains("[11, 2]"), "{message}");
+    let config = QuantizerConfig { neighborhood: NeighborhoodKind::None, ..QuantizerConfig::ksom(1 << 15, 1) };
+    assert!(Neighborhood::new(&config).unwrap().matrix(0, &Device::Cpu, DType::F32).is_err());
+}
