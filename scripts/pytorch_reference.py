@@ -92,8 +92,8 @@ class Quantizer(nn.Module):
     @staticmethod
     def nearest(x, codebook):
         """Codes [N] of inputs [N, D]."""
-        distances = torch.addmm(codebook.square().sum(1), x, codebook.t(), alpha=-2)  # less |x|², the same for all codes
-        return distances.argmin(dim=1)
+        # The squared distance less |x|², which is the same for all codes.
+        return torch.addmm(codebook.square().sum(1), x, codebook.t(), alpha=-2).argmin(dim=1)
 
     def forward(self, x):
         """[B, D, H, W] → quantised (straight through), loss, codes [B·H·W], perplexity."""

@@ -8,6 +8,7 @@
 //! The layout is described in PyTorch's `torch/serialization.py`: one folder with `data.pkl`, the structure, and
 //! `data/<name>`, one stored (not compressed) entry for each tensor storage.
 
+mod node;
 mod unpickle;
 mod value;
 

@@ -9,16 +9,11 @@
 
 use std::collections::HashMap;
 
+use super::node::{Copier, Id, Node, Result};
 use super::value::{PthValue, StorageType, TensorRef};
 
 /// Most operations that a pickle may hold. A VQ-VAE-2 with its optimiser has about ten thousand.
 const MAX_OPERATIONS: usize = 2_000_000;
-/// Most values that the result may hold, with shared ones counted each time.
-const MAX_VALUES: usize = 1_000_000;
-/// Most bytes of text that the result may hold, with shared strings counted each time.
-const MAX_TEXT_BYTES: usize = 64 << 20;
-/// Deepest nesting of the result.
-const MAX_DEPTH: usize = 64;
 /// Most axes of a tensor.
 const MAX_RANK: usize = 8;
 /// Longest name of a storage.
@@ -33,9 +28,6 @@ pub(super) struct PickleError {
     pub message: String,
 }
 
-type Result<T, E = String> = std::result::Result<T, E>;
-type Id = usize;
-
 /// Reads one pickled value.
 pub(super) fn unpickle(bytes: &[u8]) -> Result<PthValue, PickleError> {
     let mut machine = Machine::new(bytes);
@@ -47,35 +39,7 @@ pub(super) fn unpickle(bytes: &[u8]) -> Result<PthValue, PickleError> {
             Err(message) => return Err(PickleError { offset, message }),
         }
     };
-    let mut copy = Copier { nodes: &machine.nodes, values: 0, text_bytes: 0 };
-    copy.value(root, 0).map_err(|message| PickleError { offset: machine.position, message })
-}
-
-/// One object of the stack machine.
-enum Node<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(&'a str),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    /// The name of a class or function.
-    Global {
-        module: &'a str,
-        name: &'a str,
-    },
-    /// An object of a class that is not known: its dictionary items and the state it was built with.
-    Object {
-        items: Vec<(Id, Id)>,
-        state: Option<Id>,
-    },
-    Storage {
-        name: &'a str,
-        storage_type: StorageType,
-    },
-    Tensor(Box<TensorRef>),
+    Copier::new(&machine.nodes).value(root, 0).map_err(|message| PickleError { offset: machine.position, message })
 }
 
 struct Machine<'a> {
@@ -114,7 +78,7 @@ impl<'a> Machine<'a> {
                 let [version] = self.array()?;
                 if version > 2 {
                     return Err(format!(
-                        "expected pickle protocol 2, found {version}; save the checkpoint again with torch.save's default"
+                        "expected pickle protocol 2, found {version}; save it again with torch.save's default"
                     ));
                 }
             }
@@ -415,67 +379,4 @@ impl<'a> Machine<'a> {
 
 fn utf8(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|error| format!("expected UTF-8 text: {error}"))
-}
-
-/// Copies a node and all that it refers to out of the arena.
-struct Copier<'n, 'a> {
-    nodes: &'n [Node<'a>],
-    values: usize,
-    text_bytes: usize,
-}
-
-impl<'n, 'a> Copier<'n, 'a> {
-    fn value(&mut self, id: Id, depth: usize) -> Result<PthValue> {
-        if depth > MAX_DEPTH {
-            return Err(format!("expected values nested at most {MAX_DEPTH} deep"));
-        }
-        self.values += 1;
-        if self.values > MAX_VALUES {
-            return Err(format!("expected at most {MAX_VALUES} values"));
-        }
-        Ok(match &self.nodes[id] {
-            Node::None | Node::Global { .. } | Node::Storage { .. } => PthValue::None,
-            Node::Bool(value) => PthValue::Bool(*value),
-            Node::Int(value) => PthValue::Int(*value),
-            Node::Float(value) => PthValue::Float(*value),
-            Node::Text(text) => PthValue::String(self.text(text)?),
-            Node::Tuple(items) | Node::List(items) => {
-                PthValue::List(items.iter().map(|&item| self.value(item, depth + 1)).collect::<Result<_>>()?)
-            }
-            Node::Dict(items) => self.dict(&[items], depth)?,
-            Node::Object { items, state } => match state.map(|state| &self.nodes[state]) {
-                Some(Node::Dict(attributes) | Node::Object { items: attributes, .. }) => {
-                    self.dict(&[items, attributes], depth)?
-                }
-                _ => self.dict(&[items], depth)?,
-            },
-            Node::Tensor(tensor) => PthValue::Tensor(TensorRef::clone(tensor)),
-        })
-    }
-
-    /// As in Python, a key that comes again keeps its place and takes the new value.
-    fn dict(&mut self, parts: &[&'n Vec<(Id, Id)>], depth: usize) -> Result<PthValue> {
-        let mut entries: Vec<(PthValue, PthValue)> = Vec::new();
-        let mut places: HashMap<&'a str, usize> = HashMap::new();
-        for &(key, value) in parts.iter().copied().flatten() {
-            let value = self.value(value, depth + 1)?;
-            if let Node::Text(text) = self.nodes[key] {
-                if let Some(&place) = places.get(text) {
-                    entries[place].1 = value;
-                    continue;
-                }
-                places.insert(text, entries.len());
-            }
-            entries.push((self.value(key, depth + 1)?, value));
-        }
-        Ok(PthValue::Dict(entries))
-    }
-
-    fn text(&mut self, text: &str) -> Result<String> {
-        self.text_bytes += text.len();
-        if self.text_bytes > MAX_TEXT_BYTES {
-            return Err(format!("expected at most {MAX_TEXT_BYTES} bytes of text"));
-        }
-        Ok(text.to_owned())
-    }
 }
