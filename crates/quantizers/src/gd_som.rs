@@ -25,7 +25,7 @@ pub struct GdSom {
 }
 
 impl GdSom {
-    /// Takes `w` [K, D] and `counter` [] from `state`; see [`crate::build`].
+    /// Takes `w` [K, D] and the scalar `counter` from `state`; see [`crate::build`].
     ///
     /// # Errors
     /// As [`crate::build`].
@@ -41,7 +41,7 @@ impl GdSom {
         Ok(Self { config: config.clone(), neighborhood, backend, codebook: Var::from_tensor(&codebook)?, counter })
     }
 
-    /// The losses that train w, for the sums [K, D] and counts [K] of `rows` inputs by code: the gradient of
+    /// The losses that train w, for the sums [K, D] and counts `[K]` of `rows` inputs by code: the gradient of
     /// mean((w_code − x)²) and of the neighbourhood's loss with respect to w [K, D], and the latter's value.
     ///
     /// With the counts h and A without its diagonal, which contributes nothing, these are sums over codes, not samples:

@@ -11,7 +11,7 @@ use crate::quantizer::{Quantized, Quantizer};
 use crate::rows;
 use crate::state::{StepCounter, named_tensor};
 
-/// A codebook w = m / c of moving averages: sums m [K, D] and counts c [K] of the inputs, each spread over the chosen
+/// A codebook w = m / c of moving averages: sums m [K, D] and counts c `[K]` of the inputs, each spread over the chosen
 /// code's neighbourhood A_t. EMA-VQ is the case A = I.
 ///
 /// # Source
@@ -24,15 +24,16 @@ pub struct Ksom {
     codebook: Tensor,
     /// m [K, D]
     ema_sums: Tensor,
-    /// c [K]
+    /// c `[K]`
     ema_counts: Tensor,
     counter: StepCounter,
-    /// Sums [K, D] and counts [K] by code since the last step.
+    /// Sums [K, D] and counts `[K]` by code since the last step.
     pending: Option<(Tensor, Tensor)>,
 }
 
 impl Ksom {
-    /// Takes `_w` [K, D], `_ema_w` [K, D], `_ema_cluster_size` [K] and `counter` [] from `state`; see [`crate::build`].
+    /// Takes `_w` [K, D], `_ema_w` [K, D], `_ema_cluster_size` `[K]` and the scalar `counter` from `state`; see
+    /// [`crate::build`].
     ///
     /// # Errors
     /// As [`crate::build`].

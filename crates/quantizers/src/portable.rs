@@ -42,12 +42,12 @@ pub(crate) fn nearest_two(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     Tensor::cat(&tiles, 0)
 }
 
-/// |x_n − w_code(n)|² → [N].
+/// |x_n − w_code(n)|² → `[N]`.
 fn squared_distances(x: &Tensor, w: &Tensor, codes: &Tensor) -> Result<Tensor> {
     (x - w.index_select(codes, 0)?)?.sqr()?.sum(1)
 }
 
-/// Sums of the rows of `x` [N, C] by `codes` u32 [N] → [K, C].
+/// Sums of the rows of `x` [N, C] by `codes` u32 `[N]` → [K, C].
 ///
 /// candle's scatter kernels give one thread to each pair of left and right index and walk the scattered axis serially.
 /// So the rows are dealt into groups, which are summed side by side and then added: fast, and the same bits each time.
@@ -75,7 +75,7 @@ pub(crate) fn sums_by_code(x: &Tensor, codes: &Tensor, num_codes: usize) -> Resu
     Ok(sums)
 }
 
-/// How often each code occurs in `codes` u32 [N] → f32 [K].
+/// How often each code occurs in `codes` u32 `[N]` → f32 `[K]`.
 pub(crate) fn code_counts(codes: &Tensor, num_codes: usize) -> Result<Tensor> {
     let ones = Tensor::ones((codes.elem_count(), 1), DType::F32, codes.device())?;
     sums_by_code(&ones, codes, num_codes)?.squeeze(1)

@@ -16,7 +16,7 @@ use crate::ksom::Ksom;
 pub struct Quantized {
     /// The chosen codebook vectors [N, D] in the input's type. The gradient goes straight through to the input.
     pub output: Tensor,
-    /// The chosen codes, u32 [N].
+    /// The chosen codes, u32 `[N]`.
     pub codes: Tensor,
     /// What is to be added to the model's loss: an f32 scalar.
     pub loss: Tensor,
@@ -42,7 +42,7 @@ pub trait Quantizer: Send + Sync {
     /// Training steps done (t).
     fn steps(&self) -> u64;
 
-    /// The nearest code of each row of `x` [N, D] by Euclidean distance → u32 [N].
+    /// The nearest code of each row of `x` [N, D] by Euclidean distance → u32 `[N]`.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if `x` is not [N, D] with N ≥ 1.
@@ -54,7 +54,7 @@ pub trait Quantizer: Send + Sync {
     /// As [`Quantizer::assign`].
     fn assign_two(&self, x: &Tensor) -> Result<Tensor>;
 
-    /// The codebook vectors of `codes`, u32 of any shape S → f32 S + [D].
+    /// The codebook vectors of `codes`, u32 of any shape S → f32 S + `[D]`.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if the codes are not u32 or one is not less than K.
@@ -68,13 +68,13 @@ pub trait Quantizer: Send + Sync {
         self.forward_with(x, &self.assign(x)?)
     }
 
-    /// As [`Quantizer::forward`], with `codes` u32 [N] chosen already instead of the nearest.
+    /// As [`Quantizer::forward`], with `codes` u32 `[N]` chosen already instead of the nearest.
     ///
     /// # Errors
     /// As [`Quantizer::observe`].
     fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized>;
 
-    /// Adds a micro-batch `x` [N, D] and its `codes` u32 [N] to the pending update.
+    /// Adds a micro-batch `x` [N, D] and its `codes` u32 `[N]` to the pending update.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if shapes do not fit or, on the CPU, a code is not less than K.

@@ -18,7 +18,7 @@ pub(crate) fn rows_f32(operation: &'static str, x: &Tensor, dim: usize) -> Resul
     }
 }
 
-/// Checks that `codes` is u32 [N], and gives them contiguous.
+/// Checks that `codes` is u32 `[N]`, and gives them contiguous.
 pub(crate) fn code_row(operation: &'static str, codes: &Tensor, n: usize) -> Result<Tensor> {
     if codes.dtype() == DType::U32 && codes.dims() == [n] {
         return Ok(codes.contiguous()?);
@@ -30,7 +30,7 @@ pub(crate) fn code_row(operation: &'static str, codes: &Tensor, n: usize) -> Res
     })
 }
 
-/// The nearest row of `w` [K, D] for each row of `x` [N, D] → u32 [N], without gradient.
+/// The nearest row of `w` [K, D] for each row of `x` [N, D] → u32 `[N]`, without gradient.
 pub(crate) fn nearest(backend: Backend, x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (x, w) = (x.detach().contiguous()?, w.detach());
     Ok(match backend {
@@ -48,7 +48,7 @@ pub(crate) fn nearest_two(backend: Backend, x: &Tensor, w: &Tensor) -> Result<Te
     })
 }
 
-/// Sums of the rows of `x` f32 [N, D] by code, and how many there are of each: ([K, D], [K]), without gradient.
+/// Sums of the rows of `x` f32 [N, D] by code, and how many there are of each: ([K, D], `[K]`), without gradient.
 pub(crate) fn code_sums(backend: Backend, x: &Tensor, codes: &Tensor, num_codes: usize) -> Result<(Tensor, Tensor)> {
     let x = x.detach().contiguous()?;
     Ok(match backend {
@@ -57,7 +57,7 @@ pub(crate) fn code_sums(backend: Backend, x: &Tensor, codes: &Tensor, num_codes:
     })
 }
 
-/// exp(−Σ p ln(p + 1e−10)) of the frequencies p of `codes` u32 [N] → a scalar.
+/// exp(−Σ p ln(p + 1e−10)) of the frequencies p of `codes` u32 `[N]` → a scalar.
 pub(crate) fn perplexity(codes: &Tensor, num_codes: usize) -> Result<Tensor> {
     let p = portable::code_counts(codes, num_codes)?.affine(1.0 / codes.elem_count() as f64, 0.0)?;
     Ok((p.affine(1.0, 1e-10)?.log()? * &p)?.sum_all()?.neg()?.exp()?)
@@ -69,7 +69,7 @@ pub(crate) fn straight_through(x: &Tensor, value: &Tensor) -> Result<Tensor> {
     Ok((value.detach().to_dtype(x.dtype())? + (x - x.detach())?)?)
 }
 
-/// The rows of `w` [K, D] that `codes` u32 of any shape S name → S + [D].
+/// The rows of `w` [K, D] that `codes` u32 of any shape S name → S + `[D]`.
 pub(crate) fn lookup(w: &Tensor, codes: &Tensor) -> Result<Tensor> {
     let (num_codes, dim) = w.dims2()?;
     let refuse = |found: String| {

@@ -44,7 +44,7 @@ impl CodebookUsage {
         Self { counts: vec![0; grid.len()], grid: grid.clone(), inputs: 0, distance_sum: 0.0, topographic_errors: 0 }
     }
 
-    /// Adds a batch of inputs `x` [N, D] with the `codes` u32 [N] that `quantizer` gave them.
+    /// Adds a batch of inputs `x` [N, D] with the `codes` u32 `[N]` that `quantizer` gave them.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if shapes or the number of codes do not fit; nothing is added then.
@@ -73,7 +73,7 @@ impl CodebookUsage {
         Ok(())
     }
 
-    /// How often each code was chosen [K].
+    /// How often each code was chosen `[K]`.
     pub fn counts(&self) -> &[u64] {
         &self.counts
     }

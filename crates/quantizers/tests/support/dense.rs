@@ -54,9 +54,10 @@ impl Dense {
             }
         }
         for i in (0..k).filter(|&i| used(i)) {
-            for e in i * dim..(i + 1) * dim {
-                self.m[e] = decay * self.m[e] + (1.0 - decay) * d[e];
-                self.w[e] = self.m[e] / self.c[i];
+            let row = i * dim..(i + 1) * dim;
+            for ((m, w), d) in self.m[row.clone()].iter_mut().zip(&mut self.w[row.clone()]).zip(&d[row]) {
+                *m = decay * *m + (1.0 - decay) * d;
+                *w = *m / self.c[i];
             }
         }
         self.t += 1;
