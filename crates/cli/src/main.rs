@@ -1,2 +1,50 @@
 //! The `ksom` command.
-fn main() {}
+
+mod arguments;
+mod commands;
+mod console;
+mod failure;
+mod files;
+mod interrupt;
+mod models;
+mod output;
+mod pictures;
+mod progress;
+mod recipes;
+mod settings;
+mod training;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Cli, Command};
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    failure::install_panic_hook();
+    // Exits with 2 on wrong usage, and with 0 for --help and --version.
+    let cli = Cli::parse();
+    match catch_unwind(AssertUnwindSafe(|| run(cli))) {
+        Ok(Ok(code)) => ExitCode::from(code),
+        Ok(Err(error)) => ExitCode::from(failure::report(&error)),
+        // The panic hook has told what happened.
+        Err(_) => ExitCode::from(failure::FAILED),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<u8> {
+    let settings = Settings::new(cli.global);
+    match cli.command {
+        Command::Train(args) => output::print(&commands::train::run(args, &settings)?, &settings),
+        Command::Finetune(args) => output::print(&commands::finetune::run(args, &settings)?, &settings),
+        Command::Encode(args) => output::print(&commands::encode::run(args, &settings)?, &settings),
+        Command::Decode(args) => output::print(&commands::decode::run(args, &settings)?, &settings),
+        Command::Reconstruct(args) => output::print(&commands::reconstruct::run(args, &settings)?, &settings),
+        Command::Eval(args) => output::print(&commands::eval::run(args, &settings)?, &settings),
+        Command::Info(args) => output::print(&commands::info::run(args, &settings)?, &settings),
+        Command::List(args) => output::print(&commands::list::run(args)?, &settings),
+        Command::Convert(args) => output::print(&commands::convert::run(args, &settings)?, &settings),
+    }
+}

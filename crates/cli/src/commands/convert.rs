@@ -1,0 +1,96 @@
+//! `ksom convert`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use candle_core::DType;
+use clap::Args;
+use ksom_datasets::Normalization;
+use ksom_vqvae::{Compute, Model, weights_path};
+use serde::Serialize;
+
+use crate::arguments::channels;
+use crate::failure::Usage;
+use crate::files::create_folder_of;
+use crate::models;
+use crate::output::{Block, Report};
+use crate::settings::Settings;
+
+/// Convert the paper's PyTorch checkpoints to model directories, and back to its tensor names
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ksom convert checkpoint.pth models/mine --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
+  ksom convert models/mine weights.safetensors
+
+A checkpoint does not say how its pixels were normalised. Assumed are CIFAR-10's mean and deviation for the task
+vq_vae and ImageNet's for vq_vae2; the face models of the paper were trained with 0.5 and 0.5: say so with --mean and
+--std. A .pth file is read as data, nothing in it is executed.")]
+pub struct ConvertArgs {
+    /// A checkpoint (.pth) of the paper's code, a model directory, or the name of a built-in model
+    #[arg(value_name = "FROM")]
+    from: String,
+    /// For a checkpoint the model directory to create, for a model the .safetensors file to write
+    #[arg(value_name = "TO")]
+    to: PathBuf,
+    /// Mean of the pixels in 0..1 that the checkpoint was trained with
+    #[arg(long, value_name = "R,G,B", value_parser = channels, requires = "std")]
+    mean: Option<[f32; 3]>,
+    /// Their standard deviation
+    #[arg(long, value_name = "R,G,B", value_parser = channels, requires = "mean")]
+    std: Option<[f32; 3]>,
+}
+
+/// What was written.
+#[derive(Serialize)]
+pub struct ConvertReport {
+    from: String,
+    to: PathBuf,
+    normalization: Normalization,
+    /// Whether the normalisation is the one assumed for the task.
+    assumed: bool,
+    fingerprint: String,
+}
+
+pub fn run(args: ConvertArgs, _: &Settings) -> Result<ConvertReport> {
+    let from = Path::new(&args.from);
+    let given = args.mean.zip(args.std).map(|(mean, std)| Normalization { mean, std });
+    // Where it computes does not matter: nothing is computed.
+    let compute = Compute::cpu();
+    if from.is_file() {
+        if weights_path(&args.to).exists() {
+            bail!("{} holds a model already: choose another folder", args.to.display());
+        }
+        if let Some(given) = given {
+            given.check()?;
+        }
+        let model = Model::from_paper_checkpoint(from, given, &compute)?;
+        model.save(&args.to, DType::F32)?;
+        return report(args, &model, given.is_none());
+    }
+    if given.is_some() {
+        bail!(Usage("--mean and --std are for checkpoints (.pth): a model directory has its own".to_string()));
+    }
+    if args.to.extension().is_none_or(|extension| extension != "safetensors") {
+        bail!(Usage(format!("{} should end in .safetensors", args.to.display())));
+    }
+    let model = models::find(&args.from)?.load(&compute)?;
+    create_folder_of(&args.to)?;
+    model.write_paper_weights(&args.to)?;
+    report(args, &model, false)
+}
+
+fn report(args: ConvertArgs, model: &Model, assumed: bool) -> Result<ConvertReport> {
+    let normalization = model.config().preprocessing.normalization;
+    Ok(ConvertReport { from: args.from, to: args.to, normalization, assumed, fingerprint: model.fingerprint()? })
+}
+
+impl Report for ConvertReport {
+    fn blocks(&self) -> Vec<Block> {
+        let Normalization { mean, std } = self.normalization;
+        let assumed = if self.assumed { ", assumed for its task (--mean and --std say otherwise)" } else { "" };
+        vec![
+            Block::Line(format!("{} → {}", self.from, self.to.display())),
+            Block::Line(format!("normalisation: mean {mean:?}, deviation {std:?}{assumed}")),
+        ]
+    }
+}

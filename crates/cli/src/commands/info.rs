@@ -1,0 +1,146 @@
+//! `ksom info`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
+use ksom_vqvae::{ArchitectureKind, ModelConfig, metrics};
+use serde::Serialize;
+
+use crate::models;
+use crate::output::{Block, Report, bytes, sides};
+use crate::settings::Settings;
+
+/// Show what a model is and where it comes from
+#[derive(Args)]
+#[command(after_help = "Example:
+  ksom info runs/ksom")]
+pub struct InfoArgs {
+    /// A model directory, or the name of a built-in model (`ksom list`)
+    #[arg(value_name = "MODEL", default_value = models::DEFAULT)]
+    model: String,
+}
+
+/// What a model is.
+#[derive(Serialize)]
+pub struct InfoReport {
+    model: String,
+    /// Its folder; absent for a built-in one.
+    folder: Option<PathBuf>,
+    #[serde(flatten)]
+    config: ModelConfig,
+    levels: Vec<LevelReport>,
+    /// Numbers in the checkpoint.
+    parameters: usize,
+    /// Names what the codes mean.
+    fingerprint: String,
+    /// Size of the weights.
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct LevelReport {
+    name: &'static str,
+    /// Picture pixels per code along each side.
+    stride: usize,
+    bits_per_pixel: f64,
+    /// Training steps that the codebook has seen.
+    codebook_steps: u64,
+}
+
+pub fn run(args: InfoArgs, settings: &Settings) -> Result<InfoReport> {
+    let found = models::find(&args.model)?;
+    let model = found.load(&settings.compute()?)?;
+    let config = model.config().clone();
+    let levels = config.architecture.levels().iter().zip(model.quantizers()).map(|(level, quantizer)| LevelReport {
+        name: level.name,
+        stride: level.stride,
+        bits_per_pixel: metrics::bits_per_pixel(config.quantizer.num_codes, 1.0, (level.stride * level.stride) as f64),
+        codebook_steps: quantizer.steps(),
+    });
+    Ok(InfoReport {
+        levels: levels.collect(),
+        parameters: model.parameter_count()?,
+        fingerprint: model.fingerprint()?,
+        bytes: found.weights_bytes()?,
+        folder: found.folder().map(PathBuf::from),
+        config,
+        model: args.model,
+    })
+}
+
+impl Report for InfoReport {
+    fn blocks(&self) -> Vec<Block> {
+        let ModelConfig { architecture, quantizer, preprocessing, provenance, .. } = &self.config;
+        let place = self.folder.as_ref().map_or("built into this program".to_string(), |f| f.display().to_string());
+        let codes = self.levels.iter().map(|level| {
+            format!(
+                "{} (one per {} pixels, {:.4} bits/pixel)",
+                level.name,
+                sides(&[level.stride; 2]),
+                level.bits_per_pixel
+            )
+        });
+        let steps = self.levels.iter().map(|level| level.codebook_steps.to_string());
+        let mut fields = vec![
+            ("model", self.model.clone()),
+            ("place", place),
+            ("architecture", architecture_name(architecture.kind).to_string()),
+            ("hidden channels", architecture.hidden.to_string()),
+            (
+                "residual blocks",
+                format!("{} of {} channels", architecture.residual_layers, architecture.residual_hidden),
+            ),
+            ("parameters", self.parameters.to_string()),
+            ("weights", bytes(self.bytes)),
+            ("levels", codes.collect::<Vec<_>>().join(", ")),
+            ("quantiser", quantizer_name(quantizer.kind, quantizer.neighborhood).to_string()),
+            ("codebook", format!("{} codes of dimension {}", quantizer.num_codes, quantizer.dim)),
+            ("grid", sides(&quantizer.grid)),
+            ("shrink step", quantizer.shrink_step.to_string()),
+            ("decay", quantizer.decay.to_string()),
+            ("commitment", quantizer.commitment.to_string()),
+            ("initial counts", quantizer.counter_init.to_string()),
+            ("skips unused codes", if quantizer.skip_unused { "yes" } else { "no" }.to_string()),
+        ];
+        if quantizer.neighborhood == NeighborhoodKind::Gaussian {
+            fields.push(("gaussian base", quantizer.gaussian_base.to_string()));
+        }
+        if quantizer.kind == QuantizerKind::GdSom {
+            fields.push(("kohonen cost", quantizer.kohonen_cost.to_string()));
+        }
+        fields.push(("codebook steps", steps.collect::<Vec<_>>().join(", ")));
+        fields.push(("pixel mean", format!("{:?}", preprocessing.normalization.mean)));
+        fields.push(("pixel deviation", format!("{:?}", preprocessing.normalization.std)));
+        fields.extend(preprocessing.trained_size.map(|size| ("trained at", sides(&size))));
+        fields.extend(provenance.recipe.clone().map(|recipe| ("recipe", recipe)));
+        fields.extend(provenance.data.clone().map(|data| ("data", data)));
+        fields.extend(provenance.seed.map(|seed| ("seed", seed.to_string())));
+        fields.extend(provenance.steps.map(|steps| ("training steps", steps.to_string())));
+        fields.extend(provenance.base_model.clone().map(|base| ("fine-tuned from", base)));
+        fields.extend(provenance.written_by.clone().map(|program| ("written by", program)));
+        fields.push(("fingerprint", self.fingerprint.clone()));
+        vec![Block::Fields(fields)]
+    }
+}
+
+/// An architecture's name for people.
+pub fn architecture_name(kind: ArchitectureKind) -> &'static str {
+    match kind {
+        ArchitectureKind::VqVae => "VQ-VAE",
+        ArchitectureKind::VqVae2 => "VQ-VAE-2",
+    }
+}
+
+/// A quantiser's name for people.
+pub fn quantizer_name(kind: QuantizerKind, neighborhood: NeighborhoodKind) -> &'static str {
+    match (kind, neighborhood) {
+        (QuantizerKind::Ksom, NeighborhoodKind::Hard) => "KSOM, hard neighbourhood",
+        (QuantizerKind::Ksom, NeighborhoodKind::Gaussian) => "KSOM, gaussian neighbourhood",
+        (QuantizerKind::Ksom, NeighborhoodKind::None) => "EMA-VQ",
+        (QuantizerKind::GdSom, NeighborhoodKind::Hard) => "GD-SOM, hard neighbourhood",
+        (QuantizerKind::GdSom, NeighborhoodKind::Gaussian) => "GD-SOM, gaussian neighbourhood",
+        (QuantizerKind::GdSom, NeighborhoodKind::None) => "GD-SOM, no neighbourhood",
+    }
+}

@@ -1,0 +1,11 @@
+//! One file per command: its arguments, and one function that does it and returns data.
+
+pub mod convert;
+pub mod decode;
+pub mod encode;
+pub mod eval;
+pub mod finetune;
+pub mod info;
+pub mod list;
+pub mod reconstruct;
+pub mod train;

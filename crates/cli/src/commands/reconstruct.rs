@@ -1,0 +1,202 @@
+//! `ksom reconstruct`
+
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use image::imageops::replace;
+use ksom_datasets::RgbImage;
+use ksom_vqvae::{ImageCodes, Model, metrics};
+use serde::Serialize;
+
+use crate::arguments::{ModelArgs, PictureArgs};
+use crate::failure::Usage;
+use crate::files::{
+    create_folder, create_folder_of, format_of, picture_file_names, refuse_existing, refuse_input, write_picture,
+};
+use crate::models;
+use crate::output::{Block, Report, significant, table};
+use crate::pictures::{Input, find, for_each_batch};
+use crate::settings::Settings;
+
+/// Pixels between original and reconstruction, and their shade.
+const GAP: u32 = 4;
+const GAP_SHADE: u8 = 255;
+
+/// Encode and decode pictures, and measure what is lost
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ksom reconstruct photo.jpg -o out.png --side-by-side
+  ksom reconstruct photos/ -o reconstructed/ --model runs/ksom")]
+pub struct ReconstructArgs {
+    #[command(flatten)]
+    pictures: PictureArgs,
+    /// For one picture a file such as out.png (replaced if it is there), otherwise a folder
+    #[arg(long, short, value_name = "OUT")]
+    output: PathBuf,
+    /// Write the original to the left of the reconstruction
+    #[arg(long)]
+    side_by_side: bool,
+    /// Replace files that are there already in the folder OUT
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// What was written and how good it is.
+#[derive(Serialize)]
+pub struct ReconstructReport {
+    model: String,
+    pictures: Vec<Reconstructed>,
+    skipped: usize,
+    /// The mean over the pictures of each measure.
+    mean: Measures,
+}
+
+#[derive(Serialize)]
+struct Reconstructed {
+    name: String,
+    output: PathBuf,
+    width: u32,
+    height: u32,
+    #[serde(flatten)]
+    measures: Measures,
+}
+
+/// Of a reconstruction against its original, on 8-bit pixels.
+#[derive(Clone, Copy, Serialize)]
+struct Measures {
+    /// Mean squared error of pixels in 0..255.
+    mse: f64,
+    /// In dB; infinite (null in JSON) where nothing was lost.
+    psnr: f64,
+    ssim: f64,
+    bits_per_pixel: f64,
+}
+
+pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructReport> {
+    let inputs = find(&args.pictures)?;
+    let outputs = outputs(&args, &inputs)?;
+    let model = models::find(&args.model.model)?.load(&settings.compute()?)?;
+    let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
+    let mut pictures = Vec::new();
+    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, &mut |numbers, originals| {
+        let codes = model.encode_images(originals)?;
+        let reconstructions = model.decode_images(&codes)?;
+        for (((&number, original), codes), reconstruction) in
+            numbers.iter().zip(originals).zip(&codes).zip(&reconstructions)
+        {
+            let measures = measure(&model, original, codes, reconstruction)?;
+            let output = &outputs[number];
+            if args.side_by_side {
+                write_picture(output, &beside(original, reconstruction))?;
+            } else {
+                write_picture(output, reconstruction)?;
+            }
+            let (width, height) = original.dimensions();
+            pictures.push(Reconstructed {
+                name: names[number].clone(),
+                output: output.clone(),
+                width,
+                height,
+                measures,
+            });
+        }
+        Ok(())
+    })?;
+    let mean = mean(&pictures);
+    Ok(ReconstructReport { model: args.model.model, pictures, skipped: count.skipped, mean })
+}
+
+/// Where each picture goes; folders are created.
+fn outputs(args: &ReconstructArgs, inputs: &[Input]) -> Result<Vec<PathBuf>> {
+    let output = &args.output;
+    let originals = || inputs.iter().map(|input| input.path.as_path());
+    if let [_] = inputs
+        && !is_folder(output)
+    {
+        if format_of(output).is_none() {
+            bail!(Usage(format!("{} should end in .png, .jpg, .webp, .bmp or .tiff", output.display())));
+        }
+        refuse_input(output, originals())?;
+        create_folder_of(output)?;
+        return Ok(vec![output.clone()]);
+    }
+    if !output.is_dir() && (output.exists() || format_of(output).is_some()) {
+        bail!(Usage(format!("{} pictures need a folder as --output, found {}", inputs.len(), output.display())));
+    }
+    let names = picture_file_names(inputs.iter().map(|input| input.name.as_str()));
+    let outputs: Vec<PathBuf> = names.iter().map(|name| output.join(name)).collect();
+    refuse_existing(&outputs, args.overwrite)?;
+    for file in &outputs {
+        refuse_input(file, originals())?;
+    }
+    create_folder(output)?;
+    Ok(outputs)
+}
+
+/// Whether OUT names a folder: one that is there, or by its last letter, or for lack of an extension.
+fn is_folder(output: &Path) -> bool {
+    let text = output.as_os_str().to_string_lossy();
+    output.is_dir() || text.ends_with(['/', MAIN_SEPARATOR]) || (output.extension().is_none() && !output.exists())
+}
+
+fn measure(model: &Model, original: &RgbImage, codes: &ImageCodes, reconstruction: &RgbImage) -> Result<Measures> {
+    let num_codes = model.config().quantizer.num_codes;
+    let count: usize = codes.levels.iter().map(|grid| grid.codes.len()).sum();
+    let pixels = f64::from(codes.width) * f64::from(codes.height);
+    let mse = metrics::mse(original, reconstruction)?;
+    Ok(Measures {
+        mse,
+        psnr: metrics::psnr(mse),
+        ssim: metrics::ssim(original, reconstruction)?,
+        bits_per_pixel: metrics::bits_per_pixel(num_codes, count as f64, pixels),
+    })
+}
+
+/// The original, a thin gap, the reconstruction.
+fn beside(original: &RgbImage, reconstruction: &RgbImage) -> RgbImage {
+    let (width, height) = original.dimensions();
+    let mut both = RgbImage::from_pixel(2 * width + GAP, height, image::Rgb([GAP_SHADE; 3]));
+    replace(&mut both, original, 0, 0);
+    replace(&mut both, reconstruction, i64::from(width + GAP), 0);
+    both
+}
+
+fn mean(pictures: &[Reconstructed]) -> Measures {
+    let mean = |measure: fn(&Measures) -> f64| {
+        pictures.iter().map(|picture| measure(&picture.measures)).sum::<f64>() / pictures.len() as f64
+    };
+    Measures {
+        mse: mean(|m| m.mse),
+        psnr: mean(|m| m.psnr),
+        ssim: mean(|m| m.ssim),
+        bits_per_pixel: mean(|m| m.bits_per_pixel),
+    }
+}
+
+impl Report for ReconstructReport {
+    fn blocks(&self) -> Vec<Block> {
+        let row = |name: &str, measures: &Measures, output: String| {
+            let Measures { mse, psnr, ssim, bits_per_pixel } = measures;
+            vec![
+                name.to_string(),
+                format!("{mse:.2}"),
+                format!("{psnr:.2} dB"),
+                format!("{ssim:.4}"),
+                significant(*bits_per_pixel),
+                output,
+            ]
+        };
+        let mut rows: Vec<_> = self
+            .pictures
+            .iter()
+            .map(|picture| row(&picture.name, &picture.measures, picture.output.display().to_string()))
+            .collect();
+        if self.pictures.len() > 1 {
+            rows.push(row("mean", &self.mean, String::new()));
+        }
+        vec![table(&["picture", "MSE", "PSNR", "SSIM", "bits/pixel", "output"], rows)]
+    }
+}

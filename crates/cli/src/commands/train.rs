@@ -1,0 +1,59 @@
+//! `ksom train`
+
+use anyhow::Result;
+use clap::Args;
+use ksom_vqvae::{RECIPES, Trainer};
+use serde::Serialize;
+
+use crate::failure::Usage;
+use crate::output::{Block, Report};
+use crate::settings::Settings;
+use crate::training::{RunReport, TrainingArgs, announce, drive};
+
+/// Train a model from scratch
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ksom train --recipe cifar10 --data cifar10:data/cifar-10-batches-bin --out runs/ksom
+  ksom train --recipe cifar10 --data photos --out runs/small --set size=[64,64] --set num_codes=256 --steps 2000
+  ksom train --out runs/ksom --resume")]
+pub struct TrainArgs {
+    /// A recipe's name (cifar10, imagenet, faces, finetune) or file
+    #[arg(long, value_name = "RECIPE", required_unless_present = "resume")]
+    recipe: Option<String>,
+    #[command(flatten)]
+    training: TrainingArgs,
+}
+
+/// How the training ended.
+#[derive(Serialize)]
+pub struct TrainReport {
+    #[serde(flatten)]
+    run: RunReport,
+}
+
+pub fn run(args: TrainArgs, settings: &Settings) -> Result<TrainReport> {
+    let compute = settings.compute_for_training()?;
+    let training = &args.training;
+    let mut trainer = if training.resume {
+        training.resume(args.recipe.as_deref(), &compute)?
+    } else {
+        let (Some(name), Some(data)) = (&args.recipe, &training.data) else {
+            let known = RECIPES.map(|(name, _)| name).join(", ");
+            return Err(Usage(format!("--recipe ({known}, or a file) and --data are needed")).into());
+        };
+        let recipe = training.recipe(name)?;
+        Trainer::start(recipe, data, &training.data_options(), &training.out, &compute, None)?
+    };
+    announce(&trainer, settings);
+    Ok(TrainReport { run: drive(&mut trainer, args.training.out, settings)? })
+}
+
+impl Report for TrainReport {
+    fn blocks(&self) -> Vec<Block> {
+        [self.run.headline(), self.run.best_line(), self.run.next_line("train")].map(Block::Line).into()
+    }
+
+    fn exit_code(&self) -> u8 {
+        self.run.stopped.unwrap_or(0)
+    }
+}

@@ -1,0 +1,97 @@
+//! Errors as the user reads them, and the exit code.
+
+use std::io::ErrorKind;
+
+use crate::console::say;
+
+/// The request failed.
+pub const FAILED: u8 = 1;
+/// The command line was wrong.
+const USAGE: u8 = 2;
+
+/// Threads of this name report their panics themselves.
+pub const DECODING_THREAD: &str = "ksom-decode";
+
+/// A command line that parses but makes no sense.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Prints an error with its causes, and gives the exit code.
+pub fn report(error: &anyhow::Error) -> u8 {
+    if is_broken_pipe(error) {
+        // Whoever read our output has seen enough.
+        return 0;
+    }
+    say(&format!("error: {}", paragraph(error)));
+    if error.is::<Usage>() { USAGE } else { FAILED }
+}
+
+/// An error and its causes as one text. A cause that the text before it quotes already is left out.
+fn paragraph(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(|cause| without_backtrace(&cause.to_string()).to_string()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// candle's errors end in a backtrace where `RUST_BACKTRACE` is set.
+fn without_backtrace(text: &str) -> &str {
+    text.split_once("\n   0: ").map_or(text, |(message, _)| message)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// A panic is a bug of this program: say so in a sentence instead of a trace.
+pub fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        if std::thread::current().name() == Some(DECODING_THREAD) {
+            return;
+        }
+        let what = panic.payload_as_str().unwrap_or("unknown cause");
+        let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
+        say(&format!("error: this is a bug in ksom{place}: {what}. Please report it with the command that led to it"));
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = anyhow!("no such file").context("cannot read a.png: no such file").context("encoding failed");
+        assert_eq!(paragraph(&error), "encoding failed: cannot read a.png: no such file");
+    }
+
+    #[test]
+    fn backtraces_are_left_out() {
+        let text = "unsupported dtype BF16 for op matmul\n   0: bt\n             at error.rs:260:25\n   1: main\n";
+        assert_eq!(
+            paragraph(&anyhow!("{text}").context("reconstructing")),
+            "reconstructing: unsupported dtype BF16 for op matmul"
+        );
+    }
+
+    #[test]
+    fn a_broken_pipe_is_recognised_under_context() {
+        let pipe: Result<(), _> = Err(std::io::Error::from(ErrorKind::BrokenPipe));
+        assert!(is_broken_pipe(&pipe.context("writing the result").unwrap_err()));
+        assert!(!is_broken_pipe(&anyhow!("other")));
+    }
+}

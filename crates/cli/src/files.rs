@@ -1,0 +1,158 @@
+//! Files that commands write: names, folders, what may be replaced, pictures.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageFormat, RgbImage};
+use ksom_vqvae::write_atomic_with;
+
+/// The formats pictures are written in, by the file name's extension.
+const WRITTEN_FORMATS: [ImageFormat; 5] =
+    [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff];
+
+/// Of 1 to 100; only for files that were asked for as JPEG.
+const JPEG_QUALITY: u8 = 95;
+
+/// The longest file name without its extension, in bytes.
+const MAX_STEM: usize = 120;
+
+/// Creates a folder and those above it.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))
+}
+
+/// Creates the folder that a file is to lie in.
+pub fn create_folder_of(file: &Path) -> Result<()> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => create_folder(folder),
+        _ => Ok(()),
+    }
+}
+
+/// Makes sure that none of `files` is there already, unless they may be replaced.
+pub fn refuse_existing<'a>(files: impl IntoIterator<Item = &'a PathBuf>, overwrite: bool) -> Result<()> {
+    if !overwrite && let Some(file) = files.into_iter().find(|file| file.symlink_metadata().is_ok()) {
+        bail!("{} exists already: choose another folder, or pass --overwrite to replace it", file.display());
+    }
+    Ok(())
+}
+
+/// Makes sure that `output` is none of the `inputs`: they may be the only copy.
+pub fn refuse_input<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let Ok(output_file) = output.canonicalize() else { return Ok(()) };
+    if inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|input| input == output_file)) {
+        bail!("{} is one of the pictures to read and would be replaced: choose another output", output.display());
+    }
+    Ok(())
+}
+
+/// The format to write a file in, by its name.
+pub fn format_of(path: &Path) -> Option<ImageFormat> {
+    ImageFormat::from_path(path).ok().filter(|format| WRITTEN_FORMATS.contains(format))
+}
+
+/// Writes a picture in the format that its name says, PNG where it says none.
+pub fn write_picture(path: &Path, picture: &RgbImage) -> Result<()> {
+    let mut bytes = Vec::new();
+    let mut cursor = std::io::Cursor::new(&mut bytes);
+    match format_of(path).unwrap_or(ImageFormat::Png) {
+        ImageFormat::Jpeg => picture.write_with_encoder(JpegEncoder::new_with_quality(&mut cursor, JPEG_QUALITY)),
+        format => picture.write_to(&mut cursor, format),
+    }
+    .with_context(|| format!("cannot encode {}", path.display()))?;
+    Ok(write_atomic_with(path, |file| std::io::Write::write_all(file, &bytes))?)
+}
+
+/// A file name for each picture: its own name's stem and `.png`, numbered where several would have the same.
+///
+/// Only the last part of a name counts, and whatever could leave the folder or be no file name somewhere is replaced.
+pub fn picture_file_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    // Compared without case, since some file systems do so.
+    let mut taken = HashSet::new();
+    names
+        .into_iter()
+        .map(|name| {
+            let stem = safe_stem(name);
+            let mut candidate = format!("{stem}.png");
+            let mut number = 2;
+            while !taken.insert(candidate.to_lowercase()) {
+                candidate = format!("{stem}-{number}.png");
+                number += 1;
+            }
+            candidate
+        })
+        .collect()
+}
+
+fn safe_stem(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let stem = match last.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => last,
+    };
+    let mut safe: String =
+        stem.chars().map(|c| if c.is_control() || r#"<>:"|?*"#.contains(c) { '_' } else { c }).collect();
+    let mut end = safe.len().min(MAX_STEM);
+    while !safe.is_char_boundary(end) {
+        end -= 1;
+    }
+    safe.truncate(end);
+    // Windows takes no names that end so, and "." and ".." are folders everywhere.
+    let safe = safe.trim_end_matches(['.', ' ']);
+    match safe {
+        "" => "picture".to_string(),
+        reserved if is_reserved(reserved) => format!("{reserved}_"),
+        other => other.to_string(),
+    }
+}
+
+/// Whether Windows keeps the name for a device.
+fn is_reserved(stem: &str) -> bool {
+    let upper = stem.split('.').next().unwrap_or(stem).trim_end().to_ascii_uppercase();
+    let numbered = |prefix: &str| {
+        upper.strip_prefix(prefix).is_some_and(|rest| rest.len() == 1 && rest.chars().all(|c| c.is_ascii_digit()))
+    };
+    ["CON", "PRN", "AUX", "NUL"].contains(&upper.as_str()) || numbered("COM") || numbered("LPT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_never_leave_the_folder() {
+        let hostile = ["../../etc/passwd", r"..\..\x.jpg", "..", "/", "", "a/..", "C:\\y.png", "z\0\n.png", "nul.txt"];
+        let names = picture_file_names(hostile);
+        assert_eq!(
+            names,
+            [
+                "passwd.png",
+                "x.png",
+                "picture.png",
+                "picture-2.png",
+                "picture-3.png",
+                "picture-4.png",
+                "y.png",
+                "z__.png",
+                "nul_.png"
+            ]
+        );
+        for name in names {
+            assert_eq!(Path::new(&name).components().count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn clashes_get_numbers() {
+        let names = picture_file_names(["a/x.jpg", "b/X.png", "x-2.bmp", "x.gif", ".hidden"]);
+        assert_eq!(names, ["x.png", "X-2.png", "x-2-2.png", "x-3.png", ".hidden.png"]);
+    }
+
+    #[test]
+    fn long_names_are_cut_between_letters() {
+        let names = picture_file_names(["é".repeat(200).as_str()]);
+        assert_eq!(names, [format!("{}.png", "é".repeat(60))]);
+    }
+}

@@ -1,0 +1,187 @@
+//! What `train` and `finetune` share: their arguments, the run itself, and its result.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
+use ksom_vqvae::{Best, Compute, Event, Flow, Recipe, Trainer};
+use serde::Serialize;
+
+use crate::interrupt::Interrupt;
+use crate::output::{duration, significant};
+use crate::progress::TrainingProgress;
+use crate::recipes::differences;
+use crate::settings::Settings;
+
+/// Arguments of every training.
+#[derive(Args)]
+pub struct TrainingArgs {
+    /// Training pictures: a path, or KIND:PATH with kind folder, cifar10, parquet, mnist, fashion-mnist, imagenet,
+    /// celebahq or afhq; several joined by + are a mixture
+    #[arg(long, value_name = "DATA", required_unless_present = "resume")]
+    pub data: Option<DataSpec>,
+    /// The run directory: a new folder for the model, its metrics and its checkpoints
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+    /// Optimiser steps, instead of the recipe's number
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Seed of weights, split, order and augmentation
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Another value for a field of the recipe, such as decay=0.97; can be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<String>,
+    /// Continue the training in RUN from its last checkpoint
+    #[arg(long)]
+    pub resume: bool,
+    /// Leave out pictures that cannot be read (all are tried once first), instead of stopping
+    #[arg(long)]
+    pub skip_unreadable: bool,
+}
+
+fn key_value(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.to_string()),
+        _ => Err("expected KEY=VALUE, such as lr=3e-4".to_string()),
+    }
+}
+
+impl TrainingArgs {
+    /// `--set`, `--steps` and `--seed` as overrides of a recipe.
+    fn overrides(&self) -> Vec<String> {
+        let steps = self.steps.map(|steps| format!("training.steps={steps}"));
+        let seed = self.seed.map(|seed| format!("training.seed={seed}"));
+        self.set.iter().cloned().chain(steps).chain(seed).collect()
+    }
+
+    /// The recipe of that name with the overrides.
+    pub fn recipe(&self, name: &str) -> Result<Recipe> {
+        Ok(Recipe::find(name, &self.overrides())?)
+    }
+
+    /// How the data set is opened.
+    pub fn data_options(&self) -> DataOptions {
+        let on_unreadable = if self.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
+        DataOptions { on_unreadable, ..DataOptions::default() }
+    }
+
+    /// Goes on with the training in the run directory. The same command line as at the start, with `--resume` added,
+    /// is welcome; one that asks for another training is refused.
+    pub fn resume(&self, recipe: Option<&str>, compute: &Compute) -> Result<Trainer> {
+        let trainer = Trainer::resume(&self.out, self.data.as_ref(), &self.data_options(), compute)?;
+        let recorded = self.out.join("recipe.toml").display().to_string();
+        let asked = self.recipe(recipe.unwrap_or(&recorded))?;
+        let base_model = trainer.model().config().provenance.base_model.is_some();
+        let differ = differences(trainer.recipe(), &asked, base_model);
+        if !differ.is_empty() {
+            bail!(
+                "--resume continues the training in {} as it was started, but the recipe and options given differ from \
+                 {recorded} in: {}. Leave out --recipe, --set, --steps and --seed, or start anew in another folder",
+                self.out.display(),
+                differ.join(", ")
+            );
+        }
+        Ok(trainer)
+    }
+}
+
+/// How a run went, for the result of a command.
+#[derive(Serialize)]
+pub struct RunReport {
+    /// The run directory.
+    pub run: PathBuf,
+    /// Steps done in all, and steps that the recipe has.
+    pub steps: u64,
+    pub of: u64,
+    /// The best validation so far.
+    pub best: Option<Best>,
+    /// Training time of this call in seconds.
+    pub seconds: f64,
+    /// What stopped it early, as an exit code.
+    #[serde(skip)]
+    pub stopped: Option<u8>,
+}
+
+/// Tells what a training is about to do.
+pub fn announce(trainer: &Trainer, settings: &Settings) {
+    for (name, reason) in &trainer.data().unreadable {
+        settings.console.warn(&format!("left out {name}: {reason}"), None);
+    }
+    settings.console.note(&trainer.data().description);
+    if trainer.steps_done() > 0 {
+        settings.console.note(&format!("continuing after step {}", trainer.steps_done()));
+    }
+}
+
+/// Trains to the end, or until somebody asks to stop.
+pub fn drive(trainer: &mut Trainer, run: PathBuf, settings: &Settings) -> Result<RunReport> {
+    let recipe = trainer.recipe().training.clone();
+    let interrupt = Interrupt::listen()?;
+    let progress = TrainingProgress::new(&settings.console, recipe.steps, trainer.steps_done(), recipe.batch_size);
+    let started = Instant::now();
+    let mut told = false;
+    let summary = trainer.run(&mut |event| {
+        match event {
+            Event::Step(report) => progress.step(&report),
+            Event::Validating { images, of } => progress.validating(images, of),
+            Event::Validated(report) => progress.validated(&report),
+            Event::Checkpoint { .. } => {}
+        }
+        if interrupt.exit_code().is_none() {
+            return Flow::Continue;
+        }
+        if !told {
+            progress.stopping();
+            told = true;
+        }
+        Flow::Stop
+    })?;
+    let stopped = if summary.stopped { interrupt.exit_code() } else { None };
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(RunReport { run, steps: summary.steps, of: recipe.steps, best: summary.best, seconds, stopped })
+}
+
+impl RunReport {
+    /// The result's first line.
+    pub fn headline(&self) -> String {
+        let time = duration(self.seconds);
+        if self.stopped.is_some() {
+            format!("stopped after step {} of {} ({time})", self.steps, self.of)
+        } else {
+            format!("trained to step {} ({time})", self.steps)
+        }
+    }
+
+    /// The best model's line.
+    pub fn best_line(&self) -> String {
+        match self.best {
+            Some(best) => format!(
+                "best validation mse {} at step {}: {} holds that model, {} the last one",
+                significant(best.mse),
+                best.step,
+                self.run.display(),
+                self.run.join("last").display()
+            ),
+            None => format!("not validated yet: {} holds the model as it stands", self.run.join("last").display()),
+        }
+    }
+
+    /// What to type next: `command` is how to continue, should the run have been stopped.
+    pub fn next_line(&self, command: &str) -> String {
+        let run = shell_word(&self.run.display().to_string());
+        if self.stopped.is_some() {
+            format!("next: ksom {command} --out {run} --resume")
+        } else {
+            format!("next: ksom reconstruct photo.jpg -o out.png --side-by-side --model {run}")
+        }
+    }
+}
+
+/// A word for a shell, quoted where it needs to be.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./\\:@+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_string() } else { format!("\"{text}\"") }
+}
