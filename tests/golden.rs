@@ -10,7 +10,8 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use ksom_quantizers::{Grid, QuantizerConfig, QuantizerKind};
 use ksom_vqvae::{
-    AdamW, Architecture, ArchitectureKind, Backend, Compute, ForwardOutput, Model, ModelConfig, Optimizer, train_step,
+    AdamW, Architecture, ArchitectureKind, Backend, Compute, ForwardOutput, Model, ModelConfig, Optimizer, StepOutcome,
+    train_step,
 };
 use support::{BACKENDS, Golden, assert_close, assert_codes, golden_dir, golden_files, numbers};
 
@@ -129,7 +130,11 @@ fn check_model(golden: &Golden, backend: Backend) -> usize {
             }
         }
         drop(output);
-        let outcome = train_step(&mut model, &mut optimizer, input, 1).unwrap();
+        let outcome = if ties == 0 {
+            train_step(&mut model, &mut optimizer, input, 1).unwrap()
+        } else {
+            step_with_golden_codes(&mut model, &mut optimizer, input, golden, &stage)
+        };
         let expected = |key: &str| golden.get(&format!("{stage}.{key}"));
         assert_number(outcome.reconstruction, expected("recon_loss"), &format!("{name} {stage}.recon_loss"));
         assert_number(outcome.quantizer_loss, expected("commit_loss"), &format!("{name} {stage}.commit_loss"));
@@ -149,6 +154,56 @@ fn check_model(golden: &Golden, backend: Backend) -> usize {
     assert_close(&output.reconstruction, golden.get("eval.output"), &format!("{name} eval.output"));
     assert_close(&model.decode(&codes).unwrap(), golden.get("eval.output"), &format!("{name} decoded codes"));
     ties
+}
+
+/// The training step of `train_step`, with the codes of the golden file where ours may be tied with them.
+fn step_with_golden_codes(
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    input: &Tensor,
+    golden: &Golden,
+    stage: &str,
+) -> StepOutcome {
+    let (n, _, height, width) = input.dims4().unwrap();
+    let codes: Vec<Tensor> = model
+        .config()
+        .architecture
+        .levels()
+        .iter()
+        .map(|level| {
+            let codes = golden.get(&format!("{stage}.{}", level.name)).to_dtype(DType::U32).unwrap();
+            codes.reshape((n, height / level.stride, width / level.stride)).unwrap()
+        })
+        .collect();
+    let output = model.forward_with_codes(input, &codes).unwrap();
+    let reconstruction = (&output.reconstruction - input).unwrap().sqr().unwrap().mean_all().unwrap();
+    let loss = (&reconstruction + &output.quantizer_loss).unwrap();
+    let gradients = optimizer.gradients(&loss.backward().unwrap());
+    let grad_norm = optimizer.norm(&gradients).unwrap();
+    optimizer.step(&gradients, optimizer.clip_coefficient(grad_norm)).unwrap();
+    model.observe(&output).unwrap();
+    model.update_quantizers().unwrap();
+    let perplexity = output.levels.iter().map(|level| scalar(&level.perplexity)).collect();
+    let (reconstruction, quantizer_loss) = (scalar(&reconstruction), scalar(&output.quantizer_loss));
+    StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm }
+}
+
+#[test]
+fn golden_steps_with_given_codes_are_the_same() {
+    let Some(dir) = golden_dir() else { return };
+    let golden = Golden::read(&dir.join("model").join("vqvae2-hard-2d.safetensors"));
+    let config = model_config(&golden);
+    let state = || {
+        let compute = compute(Backend::Fast);
+        let model = Model::from_tensors(&config, under(&golden, "init."), &golden.name, &compute, true).unwrap();
+        let optimizer = Optimizer::new(model.vars(), AdamW::default(), 1.0, Backend::Fast).unwrap();
+        (model, optimizer)
+    };
+    let ((mut a, mut a_optimizer), (mut b, mut b_optimizer)) = (state(), state());
+    let input = golden.get("step0.input");
+    step_with_golden_codes(&mut a, &mut a_optimizer, input, &golden, "step0");
+    train_step(&mut b, &mut b_optimizer, input, 1).unwrap();
+    assert_final(&a.state().unwrap(), &b.state().unwrap(), "given codes");
 }
 
 #[test]

@@ -133,6 +133,14 @@ impl Model {
     /// # Errors
     /// The number of levels or their shapes are wrong, or a code is not below the number of codes.
     pub fn decode(&self, codes: &[Tensor]) -> Result<Tensor> {
+        self.check_codes(codes)?;
+        let codes: Vec<Tensor> =
+            codes.iter().map(|c| c.to_device(&self.compute.device)).collect::<candle_core::Result<_>>()?;
+        Ok(self.network.decode(&codes)?.to_dtype(DType::F32)?)
+    }
+
+    /// Whether there is one tensor of codes per level, of shapes that belong to one batch of pictures.
+    fn check_codes(&self, codes: &[Tensor]) -> Result<()> {
         let levels = self.config.architecture.levels();
         if codes.len() != levels.len() {
             return Err(Error::Invalid(format!("expected {} levels of codes, found {}", levels.len(), codes.len())));
@@ -149,9 +157,7 @@ impl Model {
                 )));
             }
         }
-        let codes: Vec<Tensor> =
-            codes.iter().map(|c| c.to_device(&self.compute.device)).collect::<candle_core::Result<_>>()?;
-        Ok(self.network.decode(&codes)?.to_dtype(DType::F32)?)
+        Ok(())
     }
 
     /// The forward pass of training: reconstruction, quantiser loss, codes. Changes nothing.
@@ -159,7 +165,17 @@ impl Model {
     /// # Errors
     /// As [`Model::encode`].
     pub fn forward(&self, pixels: &Tensor) -> Result<ForwardOutput> {
-        self.network.forward(&self.input(pixels)?)
+        self.network.forward(&self.input(pixels)?, None)
+    }
+
+    /// The same with given codes, u32 [N, h, w] per level, in place of the nearest ones: to follow another program's
+    /// trajectory where two codes are equally near.
+    ///
+    /// # Errors
+    /// As [`Model::forward`], or the codes do not fit.
+    pub fn forward_with_codes(&self, pixels: &Tensor, codes: &[Tensor]) -> Result<ForwardOutput> {
+        self.check_codes(codes)?;
+        self.network.forward(&self.input(pixels)?, Some(codes))
     }
 
     fn input(&self, pixels: &Tensor) -> Result<Tensor> {

@@ -34,8 +34,8 @@ pub(crate) trait Network: Send + Sync {
     fn encode(&self, pixels: &Tensor) -> Result<Vec<Tensor>>;
     /// Codes of each level → pictures.
     fn decode(&self, codes: &[Tensor]) -> Result<Tensor>;
-    /// Everything training needs.
-    fn forward(&self, pixels: &Tensor) -> Result<ForwardOutput>;
+    /// Everything training needs; with `codes`, these are used instead of the nearest ones.
+    fn forward(&self, pixels: &Tensor, codes: Option<&[Tensor]>) -> Result<ForwardOutput>;
     /// One per level.
     fn quantizers(&self) -> Vec<&dyn Quantizer>;
     /// One per level.
@@ -72,9 +72,12 @@ impl QuantizeLayer {
     }
 
     /// Feature maps → quantised feature maps with a straight-through gradient, the loss, and what was seen.
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor, LevelOutput)> {
+    pub(crate) fn forward(&self, x: &Tensor, codes: Option<&Tensor>) -> Result<(Tensor, Tensor, LevelOutput)> {
         let (rows, positions) = self.backend.to_rows(x)?;
-        let quantized = self.quantizer.forward(&rows)?;
+        let quantized = match codes {
+            Some(codes) => self.quantizer.forward_with(&rows, &codes.flatten_all()?)?,
+            None => self.quantizer.forward(&rows)?,
+        };
         let maps = self.backend.from_rows(&quantized.output, positions)?;
         let level = LevelOutput {
             inputs: rows.detach(),

@@ -164,7 +164,7 @@ impl Trainer {
         config.preprocessing.trained_size = recipe.data.size;
         config.provenance = Provenance {
             recipe: Some(recipe.name.clone()),
-            data: Some(data.description.clone()),
+            data: Some(describe(spec, &data)),
             seed: Some(recipe.training.seed),
             steps: Some(0),
             base_model: base_name,
@@ -439,6 +439,17 @@ impl Speed {
 
 fn recipe_path(run: &Path) -> PathBuf {
     run.join("recipe.toml")
+}
+
+/// The training data in words, without the folders they lie in: the record goes where the model goes.
+fn describe(spec: &DataSpec, data: &DataSet) -> String {
+    let names: Vec<_> = spec
+        .members()
+        .iter()
+        .filter_map(|member| Some(member.path().file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    let validated: usize = data.valid.iter().map(|(_, source)| source.len()).sum();
+    format!("{}: {} images trained on, {validated} validated on", names.join(" + "), data.train.len())
 }
 
 /// A hash of the number and names of the training images.

@@ -115,8 +115,9 @@ impl Network for VqVae {
         self.pictures(&self.quantize.decode(&codes[0], self.dtype)?)
     }
 
-    fn forward(&self, pixels: &Tensor) -> Result<ForwardOutput> {
-        let (quantized, quantizer_loss, level) = self.quantize.forward(&self.features(pixels)?)?;
+    fn forward(&self, pixels: &Tensor, codes: Option<&[Tensor]>) -> Result<ForwardOutput> {
+        let codes = codes.map(|codes| &codes[0]);
+        let (quantized, quantizer_loss, level) = self.quantize.forward(&self.features(pixels)?, codes)?;
         Ok(ForwardOutput { reconstruction: self.pictures(&quantized)?, quantizer_loss, levels: vec![level] })
     }
 

@@ -163,11 +163,12 @@ impl Network for VqVae2 {
         self.pictures(&quantized_top, &quantized_bottom)
     }
 
-    fn forward(&self, pixels: &Tensor) -> Result<ForwardOutput> {
+    fn forward(&self, pixels: &Tensor, codes: Option<&[Tensor]>) -> Result<ForwardOutput> {
+        let level = |i: usize| codes.map(|codes| &codes[i]);
         let (bottom, top) = self.top_features(pixels)?;
-        let (quantized_top, loss_top, level_top) = self.quantize_t.forward(&top)?;
+        let (quantized_top, loss_top, level_top) = self.quantize_t.forward(&top, level(0))?;
         let bottom = self.bottom_features(&bottom, &quantized_top)?;
-        let (quantized_bottom, loss_bottom, level_bottom) = self.quantize_b.forward(&bottom)?;
+        let (quantized_bottom, loss_bottom, level_bottom) = self.quantize_b.forward(&bottom, level(1))?;
         Ok(ForwardOutput {
             reconstruction: self.pictures(&quantized_top, &quantized_bottom)?,
             quantizer_loss: (loss_top + loss_bottom)?,
