@@ -1,6 +1,6 @@
 //! A folder of image files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
@@ -16,7 +16,7 @@ use crate::{DatasetError, DecodeOptions, ImageSource, Version, decode_image};
 pub struct FolderSource {
     root: PathBuf,
     files: Vec<PathBuf>,
-    labels: Option<Vec<u32>>,
+    labels: Vec<Option<u32>>,
     classes: Vec<String>,
     others: usize,
     decode: DecodeOptions,
@@ -41,18 +41,19 @@ impl FolderSource {
     /// The given files, in the given order; names and classes are relative to `root`.
     pub fn of_files(root: impl AsRef<Path>, files: Vec<PathBuf>, decode: DecodeOptions) -> Self {
         let root = root.as_ref();
-        let class = |file: &PathBuf| relative(root, file.parent().unwrap_or(Path::new("")));
-        let mut numbers: BTreeMap<String, u32> = files.iter().map(|file| (class(file), 0)).collect();
-        for (number, (_, label)) in (0..).zip(numbers.iter_mut()) {
-            *label = number;
-        }
-        let labels = (numbers.len() > 1)
-            .then(|| files.iter().map(|file| numbers.get(&class(file)).copied().unwrap_or_default()).collect());
-        let classes = match labels {
-            Some(_) => numbers.into_keys().collect(),
-            None => Vec::new(),
-        };
-        Self { root: root.to_path_buf(), files, labels, classes, others: 0, decode }
+        let names: BTreeSet<String> = files.iter().map(|file| class(root, file)).collect();
+        let classes: Vec<String> = if names.len() > 1 { names.into_iter().collect() } else { Vec::new() };
+        let source =
+            Self { root: root.to_path_buf(), labels: Vec::new(), files, classes: Vec::new(), others: 0, decode };
+        source.with_classes(classes)
+    }
+
+    /// The same with the classes of another folder, so that both count alike; pictures of other classes get none.
+    pub fn with_classes(mut self, classes: Vec<String>) -> Self {
+        let numbers: BTreeMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
+        self.labels = self.files.iter().map(|file| numbers.get(class(&self.root, file).as_str()).copied()).collect();
+        self.classes = classes;
+        self
     }
 
     /// The files, in order.
@@ -90,12 +91,17 @@ impl ImageSource for FolderSource {
     }
 
     fn label(&self, index: usize) -> Option<u32> {
-        self.labels.as_ref()?.get(index).copied()
+        self.labels.get(index).copied().flatten()
     }
 
     fn version(&self, index: usize) -> Result<Version, DatasetError> {
         Version::of(self.file(index)?)
     }
+}
+
+/// The class of a file: the folder it lies in.
+fn class(root: &Path, file: &Path) -> String {
+    relative(root, file.parent().unwrap_or(Path::new("")))
 }
 
 /// `path` below `root`, with `/` between its parts on every platform.

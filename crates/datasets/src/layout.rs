@@ -46,6 +46,9 @@ pub(crate) fn parts(kind: DataKind, root: &Path) -> Result<Parts, DatasetError> 
 /// What kind of data set lies at `path`.
 pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
     if !path.exists() {
+        if path.to_string_lossy().contains(['*', '?', '[']) {
+            return Ok(DataKind::Folder);
+        }
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         return Err(DatasetError::io("read", path)(missing));
     }
@@ -59,9 +62,6 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
         // The files of both are alike, down to their sizes.
         let fashion = path.to_string_lossy().to_lowercase().contains("fashion");
         return Ok(if fashion { DataKind::FashionMnist } else { DataKind::Mnist });
-    }
-    if !parquet_files(path)?.is_empty() {
-        return Ok(DataKind::Parquet);
     }
     let imagenet = path.join("ILSVRC/Data/CLS-LOC");
     if imagenet.is_dir() {
@@ -83,7 +83,8 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
             }
         }
     }
-    Ok(DataKind::Folder)
+    // Last, for it lists all files.
+    Ok(if parquet_files(path)?.is_empty() { DataKind::Folder } else { DataKind::Parquet })
 }
 
 /// The folder that holds CIFAR-10's binary files: `path` or what the archive unpacks to in it.

@@ -47,6 +47,7 @@ mod order;
 mod parquet_set;
 mod preprocess;
 mod random;
+mod resize;
 mod source;
 mod spec;
 mod split;

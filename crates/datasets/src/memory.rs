@@ -30,7 +30,7 @@ impl MemorySource {
     ) -> Result<Self, DatasetError> {
         let source = Self { name: name.into(), size, pixels, labels, version };
         let labels = source.labels.as_ref().map_or(source.len(), Vec::len);
-        if source.each() == 0 || source.pixels.len() % source.each() != 0 || labels != source.len() {
+        if source.each() == 0 || !source.pixels.len().is_multiple_of(source.each()) || labels != source.len() {
             return Err(DatasetError::Shape {
                 operation: "holding pictures in memory",
                 expected: "3 · width · height bytes (not 0) and one label per picture",

@@ -270,14 +270,13 @@ fn open_files(kind: DataKind, path: &Path, options: &DataOptions) -> Result<Memb
         });
     }
     let Parts { train, valid, test } = layout::parts(kind, path)?;
-    let open =
-        |folder| -> Result<Arc<dyn ImageSource>, DatasetError> { Ok(Arc::new(FolderSource::open(folder, decode)?)) };
-    Ok(Member {
-        name: name_of(kind, path),
-        train: open(train)?,
-        valid: valid.map(open).transpose()?,
-        test: test.map(open).transpose()?,
-    })
+    let train = FolderSource::open(train, decode)?;
+    let open = |folder| -> Result<Arc<dyn ImageSource>, DatasetError> {
+        // Classes are counted alike in all parts.
+        Ok(Arc::new(FolderSource::open(folder, decode)?.with_classes(train.classes().to_vec())))
+    };
+    let (valid, test) = (valid.map(open).transpose()?, test.map(open).transpose()?);
+    Ok(Member { name: name_of(kind, path), train: Arc::new(train), valid, test })
 }
 
 #[cfg(feature = "parquet")]

@@ -71,3 +71,9 @@ impl ImageSource for Made {
 pub fn all(source: &dyn ImageSource) -> Vec<RgbImage> {
     (0..source.len()).map(|index| source.image(index).unwrap()).collect()
 }
+
+/// The largest difference between two pictures of one size.
+pub fn difference(a: &RgbImage, b: &RgbImage) -> u8 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+}

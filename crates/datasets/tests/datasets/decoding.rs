@@ -8,7 +8,7 @@ use image::{
 };
 use ksom_datasets::{DatasetError, DecodeOptions, decode_bytes, decode_image};
 
-use crate::common::{data, picture, save};
+use crate::common::{data, difference, picture, save};
 
 fn decode(bytes: &[u8]) -> Result<RgbImage, DatasetError> {
     decode_bytes(bytes, "test", &DecodeOptions::default())
@@ -18,12 +18,6 @@ fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
-}
-
-/// The largest difference between two pictures of one size.
-fn difference(a: &RgbImage, b: &RgbImage) -> u8 {
-    assert_eq!(a.dimensions(), b.dimensions());
-    a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 
 /// 16 × 8 pixels in four quarters: red, green; blue, white.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use ksom_datasets::{
-    Batch, Batches, Concat, Converter, Crop, DatasetError, Filter, ImageSource, Loader, LoaderOptions, MemorySource,
-    Normalization, Order, Preprocess, Resize, ResizeMode, Version, batches,
+    Batch, Batches, Concat, Converter, Crop, DatasetError, DecodeOptions, Filter, ImageSource, Loader, LoaderOptions,
+    MemorySource, Normalization, Order, Preprocess, Resize, ResizeMode, Version, batches, decode_image,
 };
 
-use crate::common::{Made, picture};
+use crate::common::{Made, data, difference, picture};
 
 fn options(workers: usize) -> LoaderOptions {
     LoaderOptions {
@@ -168,6 +168,27 @@ fn resizing_keeps_axes_and_averages() {
     assert_eq!(covering(2, 2).dimensions(), (4, 2));
     assert_eq!(covering(16, 2).dimensions(), (16, 8));
     assert_eq!(covering(3, 3).dimensions(), (6, 3));
+}
+
+/// The pictures were resized by Pillow 13, which goes along columns first in the second case.
+#[test]
+fn resizing_gives_what_pillow_gives() {
+    let decode = |name: &str| decode_image(data(name), &DecodeOptions::default()).unwrap();
+    let original = decode("resize.png");
+    for (filter, name) in [
+        (Filter::Nearest, "nearest"),
+        (Filter::Bilinear, "bilinear"),
+        (Filter::Bicubic, "bicubic"),
+        (Filter::Lanczos, "lanczos"),
+    ] {
+        for (width, height, tolerance) in [(16, 9, 0), (50, 11, 1), (37, 40, 0)] {
+            let resize = Resize { width, height, mode: ResizeMode::Squash, filter };
+            let preprocess = Preprocess { resize: Some(resize), ..Preprocess::default() };
+            let resized = preprocess.apply(original.clone(), "test", None).unwrap();
+            let expected = decode(&format!("resize-{name}-{width}x{height}.png"));
+            assert!(difference(&resized, &expected) <= tolerance, "{name} to {width}x{height}");
+        }
+    }
 }
 
 #[test]

@@ -102,6 +102,13 @@ fn known_layouts_are_recognised() {
         }
     }
     assert_eq!(opened("", "imagenet").train.label(7), Some(1));
+    // The second class of the training images, though the only one of the others.
+    fill(root, "classes/train/a", 2);
+    fill(root, "classes/train/b", 2);
+    fill(root, "classes/val/b", 1);
+    fill(root, "classes/test/unknown", 1);
+    let data = opened("", "classes");
+    assert_eq!((data.valid[0].1.label(0), data.test[0].1.label(0)), (Some(1), None));
     let wrong = open_at("imagenet:", &root.join("afhq/val"), &DataOptions::default()).err().unwrap().to_string();
     assert!(wrong.contains("it has no folder train/"), "{wrong}");
 }
@@ -269,6 +276,8 @@ fn a_single_file_and_a_pattern_are_data_sets_too() {
     fill(folder.path(), "x", 4);
     let one = open_at("", &folder.path().join("x/001.png"), &DataOptions::default()).unwrap();
     assert_eq!((one.train.len(), one.valid.len()), (1, 0));
-    let some = open_at("folder:", &folder.path().join("x/*.png"), &DataOptions::default()).unwrap();
-    assert_eq!((some.train.len(), some.valid[0].1.len()), (3, 1));
+    for kind in ["", "folder:"] {
+        let some = open_at(kind, &folder.path().join("x/*.png"), &DataOptions::default()).unwrap();
+        assert_eq!((some.train.len(), some.valid[0].1.len()), (3, 1));
+    }
 }
