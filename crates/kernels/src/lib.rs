@@ -22,9 +22,14 @@ mod testing;
 pub use adamw::{AdamW, adamw_step};
 pub use backend::Backend;
 pub use code_sums::code_sums;
-pub use conv::{ConvSpec, conv_transpose2d, conv2d};
+pub use conv::{ConvSpec, conv_transpose2d, conv2d, input_grad, weight_grad};
 pub use error::Error;
 pub use layout::{nchw_to_nhwc, nhwc_to_nchw};
 pub use nearest::{nearest, nearest_two};
 pub use norm::squared_norm;
 pub use relu::relu;
+
+/// The instruction set that the kernels use on this machine: `avx512`, `avx2`, `neon` or `scalar`.
+pub fn instruction_set() -> &'static str {
+    simd::Isa::detect().name
+}

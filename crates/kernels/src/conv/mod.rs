@@ -10,4 +10,4 @@ mod tests;
 mod weight_grad;
 
 pub(crate) use bias::masked;
-pub use operation::{ConvSpec, conv_transpose2d, conv2d};
+pub use operation::{ConvSpec, conv_transpose2d, conv2d, input_grad, weight_grad};

@@ -4,7 +4,7 @@ use super::bias::{channel_sums, masked};
 use super::forward::{Kernel, convolution, transposed};
 use super::gather::Epilogue;
 use super::geometry::Dims;
-use super::weight_grad::{Window, weight_grad};
+use super::weight_grad::{self, Window};
 use crate::access::{check, check_shape, contiguous, tensor, with_slice};
 use crate::error::Error;
 use crate::simd::Isa;
@@ -51,6 +51,37 @@ pub fn conv2d(
 /// If a tensor is not f32 on the CPU, or shapes do not fit together.
 pub fn conv_transpose2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: ConvSpec) -> Result<Tensor> {
     Convolution::new(x, w, spec, true)?.apply(x, w, bias, None)
+}
+
+/// The gradient of [`conv2d`] (or, if `transposed`, of [`conv_transpose2d`]) by its input `x`, outside any graph, for
+/// the gradient `grad` [N, OH, OW, O] of its output before the ReLU → of `x`'s shape.
+///
+/// # Errors
+///
+/// As [`conv2d`].
+pub fn input_grad(x: &Tensor, w: &Tensor, grad: &Tensor, spec: ConvSpec, transposed: bool) -> Result<Tensor> {
+    let convolution = Convolution::new(x, w, spec, transposed)?;
+    let operation = CustomOp2::name(&convolution);
+    check_shape(operation, "grad", grad, convolution.out.shape())?;
+    let (w, grad) = (w.contiguous()?, grad.contiguous()?);
+    with_slice(operation, &w, |w| {
+        with_slice(operation, &grad, |grad| tensor(convolution.input_gradient(w, grad), x.shape()))
+    })
+}
+
+/// As [`input_grad`], by the weight `w` → of `w`'s shape.
+///
+/// # Errors
+///
+/// As [`conv2d`].
+pub fn weight_grad(x: &Tensor, w: &Tensor, grad: &Tensor, spec: ConvSpec, transposed: bool) -> Result<Tensor> {
+    let convolution = Convolution::new(x, w, spec, transposed)?;
+    let operation = CustomOp2::name(&convolution);
+    check_shape(operation, "grad", grad, convolution.out.shape())?;
+    let (x, grad) = (x.contiguous()?, grad.contiguous()?);
+    with_slice(operation, &x, |x| {
+        with_slice(operation, &grad, |grad| tensor(convolution.weight_gradient(x, grad), w.shape()))
+    })
 }
 
 /// A convolution or transposed convolution of known shapes.
@@ -232,7 +263,7 @@ impl Convolution {
         let window = Window { height, width, stride, padding };
         let (pixels, patches) =
             if self.transposed { ((x, self.x), (grad, self.out)) } else { ((grad, self.out), (x, self.x)) };
-        weight_grad(Isa::detect(), pixels, patches, window)
+        weight_grad::weight_grad(Isa::detect(), pixels, patches, window)
     }
 }
 
