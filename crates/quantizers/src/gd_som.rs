@@ -106,7 +106,7 @@ impl Quantizer for GdSom {
         let (sums, counts) = rows::code_sums(self.backend, &rows_f32, &codes, self.config.num_codes)?;
         let (gradient, neighborhood_loss) = self.codebook_losses(&sums, &counts, n)?;
 
-        let distance = (rows_f32 - &chosen)?.sqr()?.mean_all()?;
+        let (output, distance) = rows::differentiable_ends(self.backend, &rows_f32, &chosen)?;
         let mut loss = (distance.affine(self.config.commitment, 0.0)? + distance.detach())?;
         if let Some(neighborhood_loss) = neighborhood_loss {
             loss = (loss + neighborhood_loss)?;
@@ -115,7 +115,7 @@ impl Quantizer for GdSom {
         let product = (self.codebook.as_tensor() * gradient)?.sum_all()?;
         loss = (loss + (&product - product.detach())?)?;
         let perplexity = rows::perplexity(&codes, self.config.num_codes)?;
-        Ok(Quantized { output: rows::straight_through(x, &chosen)?, codes, loss, perplexity })
+        Ok(Quantized { output: output.to_dtype(x.dtype())?, codes, loss, perplexity })
     }
 
     /// Checks shapes only: there is no update besides the optimiser's.

@@ -124,9 +124,10 @@ impl Quantizer for Ksom {
         let rows_f32 = rows::rows_f32("forward", x, self.config.dim)?;
         let codes = rows::code_row("forward", codes, rows_f32.dim(0)?)?;
         let chosen = self.codebook.index_select(&codes, 0)?;
-        let loss = (rows_f32 - &chosen)?.sqr()?.mean_all()?.affine(self.config.commitment, 0.0)?;
+        let (output, distance) = rows::differentiable_ends(self.backend, &rows_f32, &chosen)?;
+        let loss = distance.affine(self.config.commitment, 0.0)?;
         let perplexity = rows::perplexity(&codes, self.config.num_codes)?;
-        Ok(Quantized { output: rows::straight_through(x, &chosen)?, codes, loss, perplexity })
+        Ok(Quantized { output: output.to_dtype(x.dtype())?, codes, loss, perplexity })
     }
 
     fn observe(&mut self, x: &Tensor, codes: &Tensor) -> Result<()> {

@@ -32,6 +32,7 @@
 //! ```
 
 mod config;
+mod cpu_ops;
 mod error;
 mod gd_som;
 mod grid;

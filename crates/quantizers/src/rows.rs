@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 use ksom_kernels::Backend;
 
+use crate::cpu_ops::{MeanSquaredError, StraightThrough};
 use crate::error::{QuantizerError, Result};
 use crate::portable;
 
@@ -63,10 +64,15 @@ pub(crate) fn perplexity(codes: &Tensor, num_codes: usize) -> Result<Tensor> {
     Ok((p.affine(1.0, 1e-10)?.log()? * &p)?.sum_all()?.neg()?.exp()?)
 }
 
-/// A tensor with the value of `value` exactly and the gradient of `x`, in the type of `x`.
-pub(crate) fn straight_through(x: &Tensor, value: &Tensor) -> Result<Tensor> {
-    // x − x is exactly zero wherever x is finite.
-    Ok((value.detach().to_dtype(x.dtype())? + (x - x.detach())?)?)
+/// The vectors `chosen` [N, D] for the inputs `x` f32 [N, D]: a tensor with the value of `chosen` exactly and the
+/// gradient of `x`, and the mean squared difference of both with its gradient for `x`.
+pub(crate) fn differentiable_ends(backend: Backend, x: &Tensor, chosen: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (x, chosen) = (x.contiguous()?, chosen.detach());
+    Ok(match backend {
+        Backend::Fast => (x.apply_op2(&chosen, StraightThrough)?, x.apply_op2(&chosen, MeanSquaredError)?),
+        // x − x is exactly zero wherever x is finite.
+        Backend::Portable => ((&chosen + (&x - x.detach())?)?, (&x - &chosen)?.sqr()?.mean_all()?),
+    })
 }
 
 /// The rows of `w` [K, D] that `codes` u32 of any shape S name → S + `[D]`.
