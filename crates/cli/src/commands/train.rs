@@ -14,7 +14,7 @@ use crate::training::{RunReport, TrainingArgs, announce, drive};
 #[derive(Args)]
 #[command(after_help = "Examples:
   ksom train --recipe cifar10 --data cifar10:data/cifar-10-batches-bin --out runs/ksom
-  ksom train --recipe cifar10 --data photos --out runs/small --set size=[64,64] --set num_codes=256 --steps 2000
+  ksom train --recipe cifar10 --data photos --out runs/small --set 'size=[64,64]' --steps 2000
   ksom train --out runs/ksom --resume")]
 pub struct TrainArgs {
     /// A recipe's name (cifar10, imagenet, faces, finetune) or file

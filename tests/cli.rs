@@ -1,0 +1,14 @@
+//! The `ksom` binary from end to end, as a user meets it.
+
+#[path = "cli/codes.rs"]
+mod codes;
+#[path = "cli/models.rs"]
+mod models;
+#[path = "cli/pictures.rs"]
+mod pictures;
+#[path = "cli/support.rs"]
+mod support;
+#[path = "cli/training.rs"]
+mod training;
+#[path = "cli/usage.rs"]
+mod usage;

@@ -1,0 +1,77 @@
+//! info, list, convert.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Workspace, pixels};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model").join(name)
+}
+
+#[test]
+fn info_tells_what_a_model_is() {
+    let space = Workspace::new();
+    space.train("run", 3);
+    let info = space.json(&["info", "run"]);
+    assert_eq!(info["architecture"]["hidden"], 8);
+    assert_eq!(info["quantizer"]["grid"], serde_json::json!([4, 4]));
+    assert_eq!((&info["provenance"]["seed"], &info["provenance"]["steps"]), (&3.into(), &3.into()));
+    assert_eq!(info["levels"][0]["bits_per_pixel"], 0.25);
+    assert_eq!(info["levels"][0]["codebook_steps"], 3);
+    assert_eq!(info["bytes"], std::fs::metadata(space.path("run/model.safetensors")).unwrap().len());
+    let text = space.ok(&["info", "run"]).stdout;
+    for field in ["VQ-VAE", "KSOM", "4×4", "cifar10", info["fingerprint"].as_str().unwrap()] {
+        assert!(text.contains(field), "{field}: {text}");
+    }
+}
+
+#[test]
+fn damaged_models_are_refused_by_name() {
+    let space = Workspace::new();
+    space.train("run", 0);
+    let weights = space.path("run/model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() - 10]).unwrap();
+    assert!(space.fails(&["info", "run"]).contains("model.safetensors"));
+    std::fs::remove_file(&weights).unwrap();
+    assert!(space.fails(&["info", "run"]).contains("model.safetensors"));
+    std::fs::write(&weights, &bytes).unwrap();
+    let config = std::fs::read_to_string(space.path("run/config.json")).unwrap();
+    std::fs::write(space.path("run/config.json"), config.replace("\"hidden\": 8", "\"hidden\": 16")).unwrap();
+    assert!(space.fails(&["info", "run"]).contains("do not fit"));
+}
+
+#[test]
+fn the_papers_checkpoints_become_models_and_go_back() {
+    let space = Workspace::new();
+    let input = space.picture("a.png", 30, 22, 0);
+    for name in ["torch-vqvae.pth", "torch-vqvae2.pth"] {
+        let checkpoint = golden(name).display().to_string();
+        let model = format!("models/{name}");
+        let assumed = space.json(&["convert", &checkpoint, &model]);
+        assert_eq!(assumed["assumed"], true);
+        let info = space.json(&["info", &model]);
+        assert_eq!(info["fingerprint"], assumed["fingerprint"]);
+
+        let error = space.fails(&["convert", &checkpoint, &model]);
+        assert!(error.contains("holds a model already"), "{error}");
+
+        let out = format!("{name}.png");
+        space.ok(&["reconstruct", &input, "-o", &out, "--model", &model]);
+        assert_eq!(pixels(&space.path(&out)).dimensions(), (30, 22));
+
+        // Back: the same tensors under the same names.
+        let weights = format!("back/{name}.safetensors");
+        space.ok(&["convert", &model, &weights]);
+        let read = |path: PathBuf| std::fs::read(path).unwrap();
+        assert!(read(space.path(&weights)) == read(space.path(&model).join("model.safetensors")));
+
+        let given = format!("given/{name}");
+        space.ok(&["convert", &checkpoint, &given, "--mean", "0.5,0.25,0.125", "--std", "0.5,0.5,1"]);
+        let normalization = &space.json(&["info", &given])["preprocessing"]["normalization"];
+        assert_eq!(normalization["mean"], serde_json::json!([0.5, 0.25, 0.125]));
+        assert_eq!(normalization["std"], serde_json::json!([0.5, 0.5, 1.0]));
+        let error = space.fails(&["convert", &checkpoint, "bad", "--mean", "0,0,0", "--std", "1,0,1"]);
+        assert!(error.contains("above 0") && !space.path("bad").exists(), "{error}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Running the binary in a folder of its own, on generated pictures.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Overrides that make a training take milliseconds.
+pub const TINY: [&str; 16] = [
+    "--recipe",
+    "cifar10",
+    "--set",
+    "hidden=8",
+    "--set",
+    "residual_layers=1",
+    "--set",
+    "residual_hidden=4",
+    "--set",
+    "num_codes=16",
+    "--set",
+    "dim=8",
+    "--set",
+    "batch_size=4",
+    "--set",
+    "log_every=1",
+];
+
+/// A temporary folder that commands run in.
+pub struct Workspace {
+    folder: TempDir,
+}
+
+/// What a command left behind.
+pub struct Finished {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Workspace {
+    pub fn new() -> Self {
+        Self { folder: TempDir::new().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command, to be run in this folder.
+    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ksom"));
+        command.args(args).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs the command to its end, whatever it is.
+    pub fn run<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Finished {
+        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
+        Finished {
+            code: status.code().expect("the command was not killed"),
+            stdout: String::from_utf8(stdout).unwrap(),
+            stderr: String::from_utf8(stderr).unwrap(),
+        }
+    }
+
+    /// Runs a command that should succeed.
+    pub fn ok<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Finished {
+        let finished = self.run(args);
+        assert_eq!(finished.code, 0, "{}", finished.stderr);
+        finished
+    }
+
+    /// Runs a command that should succeed and print JSON.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let finished = self.ok(&[args, &["--json"]].concat());
+        serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {}", finished.stdout))
+    }
+
+    /// Runs a command that should fail, with one readable message; gives the message.
+    pub fn fails<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> String {
+        let finished = self.run(args);
+        assert_eq!(finished.code, 1, "{}{}", finished.stdout, finished.stderr);
+        assert_eq!(finished.stdout, "");
+        let errors = finished.stderr.matches("error: ").count();
+        assert_eq!(errors, 1, "{}", finished.stderr);
+        assert!(!finished.stderr.contains("panicked") && !finished.stderr.contains("backtrace"), "{}", finished.stderr);
+        finished.stderr
+    }
+
+    /// Writes a picture and gives its name.
+    pub fn picture(&self, name: &str, width: u32, height: u32, seed: u32) -> String {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        picture(width, height, seed).save(path).unwrap();
+        name.to_string()
+    }
+
+    /// Writes a data set of 32×32 pictures and gives its name.
+    pub fn data(&self, count: u32) -> &'static str {
+        for seed in 0..count {
+            self.picture(&format!("data/{seed:03}.png"), 32, 32, seed);
+        }
+        "data"
+    }
+
+    /// Trains a tiny model for a few steps into the folder `run`.
+    pub fn train(&self, run: &str, seed: u32) {
+        let data = self.data(10);
+        let seed = seed.to_string();
+        self.ok(&[&["train", "--data", data, "--out", run, "--steps", "3", "--seed", &seed], &TINY[..]].concat());
+    }
+}
+
+/// Stripes and blobs that differ with the seed, asymmetric in every direction.
+pub fn picture(width: u32, height: u32, seed: u32) -> RgbImage {
+    let (a, b) = (seed % 7 + 1, seed % 5 + 1);
+    RgbImage::from_fn(width, height, |x, y| {
+        Rgb([(x * a * 5 + y) as u8, (y * b * 7) as u8, ((x * y + 31 * seed) % 251) as u8])
+    })
+}
+
+/// The pixels of a picture file.
+pub fn pixels(path: &Path) -> RgbImage {
+    image::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into_rgb8()
+}

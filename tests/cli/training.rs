@@ -1,0 +1,176 @@
+//! train, finetune, eval.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{TINY, Workspace};
+
+/// The arguments of a tiny training.
+fn train<'a>(run: &'a str, steps: &'a str) -> Vec<&'a str> {
+    let every = ["--set", "validate_every=40", "--set", "checkpoint_every=7"];
+    [&["train", "--data", "data", "--out", run, "--steps", steps], &TINY[..], &every].concat()
+}
+
+/// Starts a command and waits until the run has logged so many steps.
+fn start_until(space: &Workspace, args: &[&str], run: &str, lines: usize) -> Child {
+    let mut child = space.command(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let log = space.path(run).join("metrics.jsonl");
+    while std::fs::read_to_string(&log).map_or(0, |text| text.lines().count()) < lines {
+        assert!(child.try_wait().unwrap().is_none(), "the training ended before it could be interrupted");
+        assert!(Instant::now() < deadline, "no {lines} lines in {}", log.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+fn assert_same_file(one: &Path, two: &Path) {
+    assert!(std::fs::read(one).unwrap() == std::fs::read(two).unwrap(), "{} and {}", one.display(), two.display());
+}
+
+#[test]
+fn a_training_killed_twice_and_resumed_gives_the_same_bytes() {
+    let space = Workspace::new();
+    space.data(20);
+    space.ok(&train("undisturbed", "400"));
+
+    let mut args = train("killed", "400");
+    for lines in [25, 90] {
+        let mut child = start_until(&space, &args, "killed", lines);
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert!(!space.path("killed/last").exists(), "it came to its end");
+        if args.last() != Some(&"--resume") {
+            args.push("--resume");
+        }
+    }
+    let report = space.json(&["train", "--out", "killed", "--resume"]);
+    assert_eq!(report["steps"], 400);
+    for file in ["model.safetensors", "config.json", "training.safetensors", "last/model.safetensors"] {
+        assert_same_file(&space.path("undisturbed").join(file), &space.path("killed").join(file));
+    }
+    // The log tells each step once, too.
+    let log = std::fs::read_to_string(space.path("killed/metrics.jsonl")).unwrap();
+    assert_eq!(log.lines().filter(|line| line.contains("\"train\"")).count(), 400);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_writes_a_checkpoint() {
+    let space = Workspace::new();
+    space.data(20);
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let run = format!("run{signal}");
+        let mut child = start_until(&space, &train(&run, "100000"), &run, 3);
+        let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(space.path(&run).join("last/model.safetensors").is_file());
+        // The checkpoint is that of the last step, and can be continued.
+        let lines = || std::fs::read_to_string(space.path(&run).join("metrics.jsonl")).unwrap();
+        let before = lines();
+        let steps = before.lines().count();
+        let mut child = start_until(&space, &["train", "--out", &run, "--resume"], &run, steps + 2);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(lines().starts_with(&before));
+    }
+}
+
+#[test]
+fn the_seed_decides_everything() {
+    let space = Workspace::new();
+    space.train("one", 7);
+    space.train("two", 7);
+    space.train("three", 8);
+    assert_same_file(&space.path("one/model.safetensors"), &space.path("two/model.safetensors"));
+    let read = |run: &str| std::fs::read(space.path(run).join("model.safetensors")).unwrap();
+    assert!(read("one") != read("three"));
+}
+
+#[test]
+fn a_used_run_directory_is_refused() {
+    let space = Workspace::new();
+    space.train("run", 0);
+    let before = std::fs::read(space.path("run/training.safetensors")).unwrap();
+    let error = space.fails(&train("run", "5"));
+    assert!(error.contains("--resume") && error.contains("another folder"), "{error}");
+    assert_eq!(std::fs::read(space.path("run/training.safetensors")).unwrap(), before);
+}
+
+#[test]
+fn resuming_another_training_is_refused() {
+    let space = Workspace::new();
+    space.train("run", 0);
+    let error = space.fails(&["train", "--out", "run", "--resume", "--set", "decay=0.5", "--set", "lr=1"]);
+    assert!(error.contains("quantizer, training"), "{error}");
+    let error = space.fails(&["finetune", "--out", "run", "--resume"]);
+    assert!(error.contains("training from scratch") && error.contains("ksom train --out run --resume"), "{error}");
+    let error = space.fails(&["train", "--out", "nothing", "--resume"]);
+    assert!(error.contains("no checkpoint") && error.contains("without --resume"), "{error}");
+    space.picture("data/new.png", 32, 32, 1);
+    let error = space.fails(&["train", "--out", "run", "--resume"]);
+    assert!(error.contains("does not hold the training images"), "{error}");
+}
+
+#[test]
+fn unknown_fields_of_a_recipe_are_named() {
+    let space = Workspace::new();
+    space.data(4);
+    let error = space.fails(&["train", "--recipe", "cifar10", "--data", "data", "--out", "run", "--set", "decai=1"]);
+    assert!(error.contains("decai") && error.contains("quantizer.decay"), "{error}");
+    let error = space.fails(&["train", "--recipe", "cifar11", "--data", "data", "--out", "run"]);
+    assert!(error.contains("cifar11") && error.contains("imagenet"), "{error}");
+    assert!(!space.path("run").exists());
+}
+
+#[test]
+fn evaluating_on_the_validation_part_gives_the_validation_loss() {
+    let space = Workspace::new();
+    space.data(20);
+    let trained = space.json(&train("run", "30"));
+    let best = trained["best"]["mse"].as_f64().unwrap();
+    let evaluated = space.json(&["eval", "--data", "data", "--part", "valid", "--model", "run"]);
+    let mse = evaluated["mse"].as_f64().unwrap();
+    assert!((mse - best).abs() <= 1e-6 * best, "{mse} and {best}");
+    assert_eq!(evaluated["sets"][0]["images"], 4);
+    let evaluated = space.json(&["eval", "--data", "data", "--model", "run", "--size", "16x8"]);
+    assert_eq!((&evaluated["part"], &evaluated["sets"][0]["images"]), (&"all".into(), &20.into()));
+    let error = space.fails(&["eval", "--data", "data", "--model", "run", "--part", "test"]);
+    assert!(error.contains("no pictures in that part"), "{error}");
+}
+
+#[test]
+fn finetuning_goes_on_from_a_model() {
+    let space = Workspace::new();
+    space.train("base", 0);
+    let before = std::fs::read(space.path("base/model.safetensors")).unwrap();
+    let args = ["finetune", "base", "--data", "data", "--out", "run", "--steps", "20", "--set", "validate_every=10"];
+    let report = space.json(&[&args[..], &["--set", "size=[32,32]", "--set", "batch_size=4"]].concat());
+    let (mse_before, mse_after) = (report["mse_before"].as_f64().unwrap(), report["mse_after"].as_f64().unwrap());
+    assert!(mse_after < mse_before, "{mse_before} → {mse_after}");
+    assert_eq!(std::fs::read(space.path("base/model.safetensors")).unwrap(), before);
+
+    let (base, tuned) = (space.json(&["info", "base"]), space.json(&["info", "run"]));
+    assert_eq!(tuned["provenance"]["base_model"], "base");
+    assert_eq!(tuned["architecture"], base["architecture"]);
+    assert_eq!(tuned["preprocessing"]["normalization"], base["preprocessing"]["normalization"]);
+    assert_ne!(tuned["fingerprint"], base["fingerprint"]);
+
+    // Run to its end it has nothing left to do, and says the same.
+    let again = space.json(&["finetune", "--out", "run", "--resume"]);
+    assert_eq!((&again["mse_after"], &again["base_model"]), (&report["mse_after"], &"base".into()));
+    let text = space.ok(&["finetune", "--out", "run", "--resume"]).stdout;
+    assert!(text.contains(" before, ") && text.contains("ksom reconstruct"), "{text}");
+}
+
+#[test]
+fn the_built_in_model_can_be_finetuned() {
+    let space = Workspace::new();
+    let data = space.data(4);
+    let args = ["finetune", "--data", data, "--out", "run", "--steps", "1", "--set", "size=[16,16]"];
+    let report = space.json(&[&args[..], &["--set", "batch_size=2"]].concat());
+    assert_eq!(report["base_model"], "cifar10-ksom");
+    assert!(report["mse_before"].as_f64().unwrap() > 0.0);
+}
