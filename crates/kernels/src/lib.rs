@@ -18,6 +18,8 @@ mod relu;
 mod simd;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use adamw::{AdamW, adamw_step};
 pub use backend::Backend;

@@ -136,30 +136,40 @@ impl<'a> Codebook<'a> {
 
     /// Picks the nearest codes from the best of each lane.
     fn decide(&self, x: &[f32], best: &Best, candidates: &mut Vec<(f64, usize)>, codes: &mut [u32]) {
-        candidates.clear();
+        let wanted = codes.len().min(self.num_codes);
+        let lanes = self.isa.cols;
+        // The score that the last of the wanted has, and its code.
+        let mut top = [(f32::NEG_INFINITY, 0f32); 2];
         for (scores, index) in [(&best.score, &best.index), (&best.second_score, &best.second_index)] {
-            for (&score, &index) in scores[..self.isa.cols].iter().zip(index) {
-                if score > f32::NEG_INFINITY {
-                    candidates.push((f64::from(score), index as usize));
+            for (&score, &index) in scores[..lanes].iter().zip(index) {
+                if score > top[0].0 {
+                    top = [(score, index), top[0]];
+                } else if score > top[1].0 {
+                    top[1] = (score, index);
                 }
             }
         }
-        let wanted = codes.len().min(self.num_codes);
-        if candidates.len() < wanted {
+        let (worst, code) = top[wanted - 1];
+        candidates.clear();
+        if worst == f32::NEG_INFINITY {
             // Scores beyond f32: all that is left is to ask for every distance.
-            candidates.clear();
-            candidates.extend((0..self.num_codes).map(|k| (f64::INFINITY, k)));
-        }
-        candidates.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let worst = candidates[wanted - 1];
-        let slack = self.slack(x, worst.1);
-        let close = candidates.iter().take_while(|c| !(c.0 < worst.0 - slack)).count();
-        if close > wanted || wanted > 1 {
-            for candidate in &mut candidates[..close] {
-                candidate.0 = self.distance(x, candidate.1);
+            candidates.extend((0..self.num_codes).map(|k| (self.distance(x, k), k)));
+        } else {
+            let least = f64::from(worst) - self.slack(x, code as usize);
+            for (scores, index) in [(&best.score, &best.index), (&best.second_score, &best.second_index)] {
+                for (&score, &index) in scores[..lanes].iter().zip(index) {
+                    if score > f32::NEG_INFINITY && f64::from(score) >= least {
+                        candidates.push((0.0, index as usize));
+                    }
+                }
             }
-            candidates[..close].sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            if candidates.len() > 1 {
+                for candidate in candidates.iter_mut() {
+                    candidate.0 = self.distance(x, candidate.1);
+                }
+            }
         }
+        candidates.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         for (i, code) in codes.iter_mut().enumerate() {
             *code = candidates[i.min(wanted - 1)].1 as u32;
         }

@@ -4,7 +4,7 @@
 use super::geometry::{Axis, Dims, reach};
 use crate::memory::{Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
-use crate::simd::{Isa, MAX_ROWS};
+use crate::simd::{Isa, MAX_COLS, MAX_ROWS};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -69,7 +69,7 @@ pub(crate) fn gather(
                 let mut pixels = Vec::with_capacity(TASK_OUTPUTS);
                 for phase in &phases {
                     phase.pixels(task, &source, out, &mut pixels);
-                    tiles.run(phase, &source, &pixels, output);
+                    tiles.run(phase, &source, &mut pixels, output);
                 }
             });
         });
@@ -223,26 +223,28 @@ struct TileLoop<'a> {
 }
 
 impl TileLoop<'_> {
-    fn run(&self, phase: &Phase, source: &Source, pixels: &[(usize, usize)], output: Shared<f32>) {
+    fn run(&self, phase: &Phase, source: &Source, pixels: &mut Vec<(usize, usize)>, output: Shared<f32>) {
+        let Some(&last) = pixels.last() else { return };
+        // The last tile is filled up with the last pixel.
+        pixels.resize(pixels.len().next_multiple_of(self.rows), last);
         let run = phase.x.taps.len() * source.channels;
         let runs = if run == 0 { 0 } else { phase.y.taps.len() };
-        let depth = run * runs;
+        let panel_len = run * runs * self.cols;
         // Whole runs are cut off a panel so that this part of it stays in the nearest cache.
         let block = (PANEL_BLOCK / (run * self.cols).max(1)).clamp(1, runs.max(1));
-        for first_column in (0..self.channels).step_by(self.cols) {
-            let panel = &phase.panels[first_column * depth..];
+        for (i, first_column) in (0..self.channels).step_by(self.cols).enumerate() {
+            let columns = self.cols.min(self.channels - first_column);
+            let panel = &phase.panels[i * panel_len..][..panel_len];
             for first_run in (0..runs.max(1)).step_by(block) {
                 let last = first_run + block >= runs;
                 let mut tile = ConvTile {
-                    a: [source.values; MAX_ROWS],
+                    rows: pixels.as_ptr(),
+                    a: source.values.wrapping_add(first_run * source.line_stride),
                     runs: block.min(runs - first_run.min(runs)),
                     run,
                     run_stride: source.line_stride,
                     b: panel[first_run * run * self.cols..].as_ptr(),
                     c: output.pointer(first_column),
-                    c_offset: [0; MAX_ROWS],
-                    rows: 0,
-                    cols: self.cols.min(self.channels - first_column),
                     start: if first_run == 0 { Start::Bias(self.bias[first_column..].as_ptr()) } else { Start::Output },
                     residual: match self.epilogue.residual {
                         Some(residual) if last => residual[first_column..].as_ptr(),
@@ -250,21 +252,61 @@ impl TileLoop<'_> {
                     },
                     relu: self.epilogue.relu && last,
                 };
-                for group in pixels.chunks(self.rows) {
-                    tile.rows = group.len();
-                    for r in 0..self.rows {
-                        let (from, to) = group[r.min(group.len() - 1)];
-                        // SAFETY: `from` is the first tap of an output, inside the source by `reach`; the run's
-                        // offset is inside too.
-                        tile.a[r] = unsafe { source.values.add(from + first_run * source.line_stride) };
-                        tile.c_offset[r] = to;
+                for rows in pixels.chunks_exact(self.rows) {
+                    tile.rows = rows.as_ptr();
+                    // SAFETY: each row is the first tap of an output, inside the source by `reach` as all its runs
+                    // are; the panel has a row of `cols` columns for each element of the runs, the bias is padded to
+                    // whole panels; an output, like the residual of the same shape, has `columns` columns at its
+                    // offset; no other task has these outputs.
+                    unsafe {
+                        if columns == self.cols {
+                            (self.kernel)(&tile);
+                        } else {
+                            self.partial(&tile, rows, columns);
+                        }
                     }
-                    // SAFETY: rows and runs lie inside the source, the panel has `depth` rows of `cols` columns, the
-                    // bias is padded to whole panels, outputs (and the residual of the same shape) have `channels`
-                    // columns at each offset, and no other task has these outputs.
-                    unsafe { (self.kernel)(&tile) };
                 }
             }
+        }
+    }
+
+    /// A tile of which only `columns` columns exist, by way of a whole one.
+    ///
+    /// # Safety
+    ///
+    /// As the kernel's, for that many columns.
+    unsafe fn partial(&self, tile: &ConvTile, rows: &[(usize, usize)], columns: usize) {
+        let mut output = [0f32; MAX_ROWS * MAX_COLS];
+        let mut residual = [0f32; MAX_ROWS * MAX_COLS];
+        let mut own = [(0, 0); MAX_ROWS];
+        for (r, &(from, to)) in rows.iter().enumerate() {
+            own[r] = (from, r * self.cols);
+            // SAFETY: the caller vouches for `columns` elements of output and residual at `to`.
+            unsafe {
+                if matches!(tile.start, Start::Output) {
+                    std::ptr::copy_nonoverlapping(tile.c.add(to), output[r * self.cols..].as_mut_ptr(), columns);
+                }
+                if !tile.residual.is_null() {
+                    std::ptr::copy_nonoverlapping(
+                        tile.residual.add(to),
+                        residual[r * self.cols..].as_mut_ptr(),
+                        columns,
+                    );
+                }
+            }
+        }
+        let whole = ConvTile {
+            rows: own.as_ptr(),
+            c: output.as_mut_ptr(),
+            residual: if tile.residual.is_null() { std::ptr::null() } else { residual.as_ptr() },
+            ..*tile
+        };
+        // SAFETY: input and panel are the caller's; output and residual are whole tiles of our own.
+        unsafe { (self.kernel)(&whole) };
+        for (r, &(_, to)) in rows.iter().enumerate() {
+            let sums = &output[r * self.cols..][..columns];
+            // SAFETY: as above.
+            unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), tile.c.add(to), columns) };
         }
     }
 }

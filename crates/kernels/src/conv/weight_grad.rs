@@ -8,14 +8,37 @@ use crate::simd::tile::GradTile;
 use rayon::prelude::*;
 use std::ops::Range;
 
+/// Calls a function that is generic over a length with that length, of those that tiles have.
+macro_rules! by_size {
+    ($size:expr, $function:ident($($argument:expr),*)) => {
+        match $size {
+            4 => $function::<4>($($argument),*),
+            6 => $function::<6>($($argument),*),
+            8 => $function::<8>($($argument),*),
+            12 => $function::<12>($($argument),*),
+            14 => $function::<14>($($argument),*),
+            16 => $function::<16>($($argument),*),
+            32 => $function::<32>($($argument),*),
+            size => unreachable!("no tile has {size} rows or columns"),
+        }
+    };
+}
+
 /// Pixels of one band at most; a band of both sides fits a second-level cache.
 const BAND_PIXELS: usize = 256;
 
 /// Elements of a band's patches at most.
 const BAND_PATCHES: usize = 64 * 1024;
 
-/// Partial sums are kept for this many chunks of the bands. It depends on nothing, so neither do the sums.
+/// Partial sums are kept for at most this many chunks of the bands: by the shapes alone, so that bits do not depend on
+/// the number of threads.
 const CHUNKS: usize = 8;
+
+/// A chunk has at least this many bands, as far as there are.
+const CHUNK_BANDS: usize = 4;
+
+/// Elements that one task adds up over the chunks.
+const REDUCED: usize = 4096;
 
 /// The window that slides over the patches' image.
 #[derive(Clone, Copy)]
@@ -39,7 +62,7 @@ pub(crate) fn weight_grad(
     debug_assert_eq!(patches.len(), patch_dims.len());
     let job = Job::new(isa, (pixels, pixel_dims), (patches, patch_dims), window);
     let bands = job.bands();
-    let chunks: Vec<&[Band]> = bands.chunks(bands.len().div_ceil(CHUNKS).max(1)).collect();
+    let chunks: Vec<&[Band]> = bands.chunks(bands.len().div_ceil(CHUNKS).max(CHUNK_BANDS)).collect();
     let chunk_len = job.blocks * job.block_len();
     let mut sums = vec![0f32; chunks.len() * chunk_len];
     if chunk_len == 0 {
@@ -64,7 +87,7 @@ pub(crate) fn weight_grad(
             }
         });
     });
-    job.reduce(&sums, chunk_len)
+    job.reduce(sums, chunk_len)
 }
 
 /// Part of the pixels.
@@ -227,21 +250,15 @@ impl<'a> Job<'a> {
 
     /// Packs the pixels' channels into groups [group][pixel][row], padded with zeros.
     fn pack_pixels(&self, band: &Band, to: &mut [f32]) {
-        let rows = self.isa.rows;
         let dims = self.pixel_dims;
-        let group_len = band.pixels() * rows;
         let mut pixel = 0;
         for image in band.images.clone() {
             for y in band.rows.clone() {
                 let from = (image * dims.height + y) * dims.line() + band.columns.start * dims.channels;
                 let line = &self.pixels[from..from + band.columns.len() * dims.channels];
-                for channels in line.chunks_exact(dims.channels) {
-                    for (group, values) in channels.chunks(rows).enumerate() {
-                        let to = &mut to[group * group_len + pixel * rows..][..rows];
-                        copy_padded(to, values);
-                    }
-                    pixel += 1;
-                }
+                let layout = (pixel, band.pixels());
+                by_size!(self.isa.rows, pack_line(line, dims.channels, layout, to));
+                pixel += band.columns.len();
             }
         }
     }
@@ -263,13 +280,16 @@ impl<'a> Job<'a> {
                     continue;
                 }
                 let line = &self.patches[image * dims.image() + y as usize * dims.line()..][..dims.line()];
-                for (x, to) in (left..).zip(to.chunks_exact_mut(cols)) {
-                    if x < 0 || x >= dims.width as isize {
-                        to.fill(0.0);
-                    } else {
-                        copy_padded(to, &line[x as usize * dims.channels + first..][..channels]);
-                    }
-                }
+                let (start, end) =
+                    (left.clamp(0, dims.width as isize), (left + width as isize).clamp(0, dims.width as isize));
+                let before = ((start - left) as usize).min(width) * cols;
+                let inside = (end - start).max(0) as usize;
+                let (zeros, rest) = to.split_at_mut(before);
+                let (values, more_zeros) = rest.split_at_mut(inside * cols);
+                zeros.fill(0.0);
+                more_zeros.fill(0.0);
+                let line = &line[start as usize * dims.channels..][..inside * dims.channels];
+                by_size!(cols, take_block(line, dims.channels, first..first + channels, values));
             }
         }
     }
@@ -278,16 +298,10 @@ impl<'a> Job<'a> {
     fn pack_unrolled(&self, band: &Band, block: usize, to: &mut [f32]) {
         let cols = self.isa.cols;
         let (dims, window) = (self.patch_dims, self.window);
-        let depth = window.height * window.width * dims.channels;
+        let run = window.width * dims.channels;
         let first = block * cols;
-        // Where each column lies relative to the window's corner: line, column, element of the line.
-        let columns: Vec<(isize, isize, isize)> = (first..depth.min(first + cols))
-            .map(|column| {
-                let (tap, channel) = (column / dims.channels, column % dims.channels);
-                let (ky, kx) = ((tap / window.width) as isize, (tap % window.width) as isize);
-                (ky, kx, kx * dims.channels as isize + channel as isize)
-            })
-            .collect();
+        let last = (first + cols).min(window.height * run);
+        to.fill(0.0);
         let (top, left) = self.corner(band);
         let mut to = to.chunks_exact_mut(cols);
         for image in band.images.clone() {
@@ -295,18 +309,27 @@ impl<'a> Job<'a> {
             for y in 0..band.rows.len() {
                 let y = top + (y * window.stride) as isize;
                 for x in 0..band.columns.len() {
-                    let x = left + (x * window.stride) as isize;
                     let Some(to) = to.next() else { return };
-                    for (to, &(ky, kx, element)) in to.iter_mut().zip(&columns) {
-                        let (y, column) = (y + ky, x + kx);
-                        let inside = y >= 0 && y < dims.height as isize && column >= 0 && column < dims.width as isize;
-                        *to = if inside {
-                            image[(y * dims.line() as isize + x * dims.channels as isize + element) as usize]
-                        } else {
-                            0.0
-                        };
+                    let x = left + (x * window.stride) as isize;
+                    // Elements of a line that the window covers, and those of them inside the image.
+                    let start = x * dims.channels as isize;
+                    let clip = |at: isize| at.clamp(0, dims.line() as isize);
+                    let inside = (clip(start) - start)..(clip(start + run as isize) - start);
+                    for ky in first / run..last.div_ceil(run) {
+                        let y = y + ky as isize;
+                        if y < 0 || y >= dims.height as isize {
+                            continue;
+                        }
+                        // This line's part of the block, in elements of its run.
+                        let from = (first.saturating_sub(ky * run) as isize).max(inside.start);
+                        let until = ((last - ky * run).min(run) as isize).min(inside.end);
+                        if from < until {
+                            let len = (until - from) as usize;
+                            let source = (y * dims.line() as isize + start + from) as usize;
+                            let target = ky * run + from as usize - first;
+                            to[target..target + len].copy_from_slice(&image[source..source + len]);
+                        }
                     }
-                    to[columns.len()..].fill(0.0);
                 }
             }
         }
@@ -319,32 +342,61 @@ impl<'a> Job<'a> {
     }
 
     /// Adds up the chunks' sums in order and brings them into PyTorch's layout.
-    fn reduce(&self, sums: &[f32], chunk_len: usize) -> Vec<f32> {
+    fn reduce(&self, mut sums: Vec<f32>, chunk_len: usize) -> Vec<f32> {
         let (rows, cols) = (self.isa.rows, self.isa.cols);
+        let (total, others) = sums.split_at_mut(chunk_len);
+        total.par_chunks_mut(REDUCED).enumerate().for_each(|(i, total)| {
+            for other in others.chunks_exact(chunk_len) {
+                for (total, sum) in total.iter_mut().zip(&other[i * REDUCED..]) {
+                    *total += sum;
+                }
+            }
+        });
+        let total = &*total;
         let (outputs, channels) = (self.pixel_dims.channels, self.patch_dims.channels);
         let taps = self.window.height * self.window.width;
         let mut grad = vec![0f32; outputs * channels * taps];
-        if grad.is_empty() {
-            return grad;
-        }
         grad.par_chunks_exact_mut(channels * taps).enumerate().for_each(|(output, grad)| {
             let (group, row) = (output / rows, output % rows);
-            for sums in sums.chunks_exact(chunk_len) {
-                for (block, sums) in sums.chunks_exact(self.block_len()).enumerate() {
-                    for (tap, sums) in sums.chunks_exact(self.groups * rows * cols).enumerate() {
-                        let tile = &sums[(group * rows + row) * cols..][..cols];
-                        for (column, sum) in (block * cols..).zip(tile) {
-                            let (tap, channel) =
-                                if self.unrolled { (column / channels, column % channels) } else { (tap, column) };
-                            if tap < taps && channel < channels {
-                                grad[channel * taps + tap] += sum;
-                            }
-                        }
+            let tile = |block: usize, tap: usize| {
+                &total[(((block * self.taps + tap) * self.groups + group) * rows + row) * cols..][..cols]
+            };
+            for block in 0..self.blocks {
+                let columns = block * cols..(channels * taps / self.taps).min((block + 1) * cols);
+                for tap in 0..self.taps {
+                    for (column, &sum) in columns.clone().zip(tile(block, tap)) {
+                        let (tap, channel) =
+                            if self.unrolled { (column / channels, column % channels) } else { (tap, column) };
+                        grad[channel * taps + tap] = sum;
                     }
                 }
             }
         });
         grad
+    }
+}
+
+/// Packs a line of pixels, the first of which is number `pixel` of `pixels`, into groups of `ROWS` channels.
+fn pack_line<const ROWS: usize>(line: &[f32], channels: usize, (pixel, pixels): (usize, usize), to: &mut [f32]) {
+    for (i, values) in line.chunks_exact(channels).enumerate() {
+        let (whole, rest) = values.as_chunks::<ROWS>();
+        for (group, values) in whole.iter().enumerate() {
+            to[(group * pixels + pixel + i) * ROWS..][..ROWS].copy_from_slice(values);
+        }
+        if !rest.is_empty() {
+            copy_padded(&mut to[(whole.len() * pixels + pixel + i) * ROWS..][..ROWS], rest);
+        }
+    }
+}
+
+/// Takes a range of at most `COLS` channels out of a line, padded with zeros.
+fn take_block<const COLS: usize>(line: &[f32], channels: usize, block: Range<usize>, to: &mut [f32]) {
+    let (to, _) = to.as_chunks_mut::<COLS>();
+    for (to, values) in to.iter_mut().zip(line.chunks_exact(channels)) {
+        match values[block.start..].first_chunk::<COLS>() {
+            Some(values) if block.len() == COLS => *to = *values,
+            _ => copy_padded(to, &values[block.clone()]),
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::{MAX_COLS, MAX_ROWS, Vector};
 
-/// Widest register, in elements.
-const MAX_LANES: usize = 16;
-
-/// One tile of a product of rows with a packed panel: rows are output pixels, columns output channels.
+/// One tile of a product of rows with a packed panel: rows are output pixels, columns output channels. All rows and
+/// columns are computed and written; where there are fewer rows the last is repeated.
 pub(crate) struct ConvTile {
-    /// Where each row's first run begins; rows from `rows` on repeat a valid one.
-    pub(crate) a: [*const f32; MAX_ROWS],
+    /// For each row where in `a` its first run begins, and where in `c` (and in `residual`) its columns lie.
+    pub(crate) rows: *const (usize, usize),
+    /// The input.
+    pub(crate) a: *const f32,
     /// Contiguous runs per row.
     pub(crate) runs: usize,
     /// Elements per run.
@@ -19,12 +19,6 @@ pub(crate) struct ConvTile {
     pub(crate) b: *const f32,
     /// The output.
     pub(crate) c: *mut f32,
-    /// Where in `c` (and in `residual`) each row's first column lies.
-    pub(crate) c_offset: [usize; MAX_ROWS],
-    /// Rows to write.
-    pub(crate) rows: usize,
-    /// Columns to write.
-    pub(crate) cols: usize,
     /// Where the sums begin.
     pub(crate) start: Start,
     /// Added at the end if not null.
@@ -68,35 +62,25 @@ unsafe fn accumulate<V: Vector, const ROWS: usize, const COLS: usize>(
 ///
 /// # Safety
 ///
-/// The pointers and extents of `t` must be valid as documented there, `t.rows ≤ ROWS`, `t.cols` at most the tile's
-/// columns, no other thread may touch the outputs, and the instruction set must be there.
+/// The pointers and extents of `t` must be valid as documented there, no other thread may touch the outputs, and the
+/// instruction set must be there.
 #[inline(always)]
 pub(crate) unsafe fn conv<V: Vector, const ROWS: usize, const COLS: usize>(t: &ConvTile) {
     // SAFETY: the caller's contract.
     unsafe {
-        let whole = t.cols == COLS * V::LANES;
+        let rows = &*t.rows.cast::<[(usize, usize); ROWS]>();
         let mut acc = [[V::zero(); COLS]; ROWS];
         match t.start {
-            Start::Bias(bias) => {
-                for v in 0..COLS {
-                    let bias = V::load(bias.add(v * V::LANES));
-                    for row in &mut acc {
-                        row[v] = bias;
-                    }
-                }
-            }
+            Start::Bias(bias) => acc = [std::array::from_fn(|v| V::load(bias.add(v * V::LANES))); ROWS],
             Start::Output => {
                 for r in 0..ROWS {
-                    if r < t.rows {
-                        let c = t.c.add(t.c_offset[r]).cast_const();
-                        for v in 0..COLS {
-                            acc[r][v] = load(c, v, t.cols, whole);
-                        }
+                    for v in 0..COLS {
+                        acc[r][v] = V::load(t.c.add(rows[r].1 + v * V::LANES).cast_const());
                     }
                 }
             }
         }
-        let mut a: [*const f32; ROWS] = std::array::from_fn(|r| t.a[r]);
+        let mut a: [*const f32; ROWS] = std::array::from_fn(|r| t.a.add(rows[r].0));
         let mut b = t.b;
         for run in 0..t.runs {
             accumulate(&mut acc, &a, b, t.run);
@@ -105,53 +89,20 @@ pub(crate) unsafe fn conv<V: Vector, const ROWS: usize, const COLS: usize>(t: &C
                 b = b.add(t.run * COLS * V::LANES);
             }
         }
-        for r in 0..ROWS {
-            if r < t.rows {
+        if !t.residual.is_null() {
+            for r in 0..ROWS {
                 for v in 0..COLS {
-                    let mut sum = acc[r][v];
-                    if !t.residual.is_null() {
-                        sum = sum.add(load(t.residual.add(t.c_offset[r]), v, t.cols, whole));
-                    }
-                    if t.relu {
-                        sum = sum.relu();
-                    }
-                    store(sum, t.c.add(t.c_offset[r]), v, t.cols, whole);
+                    acc[r][v] = acc[r][v].add(V::load(t.residual.add(rows[r].1 + v * V::LANES)));
                 }
             }
         }
-    }
-}
-
-/// Loads register `v` of a row of `cols` elements.
-#[inline(always)]
-unsafe fn load<V: Vector>(row: *const f32, v: usize, cols: usize, whole: bool) -> V {
-    let first = v * V::LANES;
-    // SAFETY: reads elements `first..min(first + LANES, cols)` of the row, which the caller vouches for.
-    unsafe {
-        if whole || first + V::LANES <= cols {
-            V::load(row.add(first))
-        } else {
-            let mut lanes = [0f32; MAX_LANES];
-            if first < cols {
-                std::ptr::copy_nonoverlapping(row.add(first), lanes.as_mut_ptr(), cols - first);
-            }
-            V::load(lanes.as_ptr())
+        if t.relu {
+            acc = acc.map(|row| row.map(|sum| sum.relu()));
         }
-    }
-}
-
-/// Stores register `v` of a row of `cols` elements.
-#[inline(always)]
-unsafe fn store<V: Vector>(value: V, row: *mut f32, v: usize, cols: usize, whole: bool) {
-    let first = v * V::LANES;
-    // SAFETY: writes elements `first..min(first + LANES, cols)` of the row, which the caller vouches for.
-    unsafe {
-        if whole || first + V::LANES <= cols {
-            value.store(row.add(first));
-        } else if first < cols {
-            let mut lanes = [0f32; MAX_LANES];
-            value.store(lanes.as_mut_ptr());
-            std::ptr::copy_nonoverlapping(lanes.as_ptr(), row.add(first), cols - first);
+        for r in 0..ROWS {
+            for v in 0..COLS {
+                acc[r][v].store(t.c.add(rows[r].1 + v * V::LANES));
+            }
         }
     }
 }
