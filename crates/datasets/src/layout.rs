@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::folder::relative;
 use crate::{DataKind, DatasetError};
 
 /// The names a folder of validation images goes by.
@@ -114,7 +113,7 @@ pub(crate) fn parquet_files(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
 pub(crate) fn by_name(root: &Path, files: Vec<PathBuf>) -> [Vec<PathBuf>; 3] {
     let mut parts = [Vec::new(), Vec::new(), Vec::new()];
     for file in files {
-        let name = relative(root, &file).to_lowercase();
+        let name = crate::folder::relative(root, &file).to_lowercase();
         let says =
             |wanted: &[&str]| name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| wanted.contains(&word));
         let part = if says(&VALID) {

@@ -3,7 +3,7 @@
 //! Each output pixel is the weighted mean of the input pixels under a kernel that is widened by the reduction, so that
 //! nothing aliases; weights are 22-bit fixed point and the picture between the two passes, first along rows and then
 //! along columns, has 8 bits. That is what Pillow does, and so torchvision's `Resize` on pictures: the results are
-//! equal to the last bit, except that Pillow 13 goes along columns first where that is less work, which changes some
+//! equal to the last bit, except that Pillow 13 goes along columns first for some sizes, which changes some
 //! values by 1.
 
 use image::RgbImage;
