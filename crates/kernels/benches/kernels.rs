@@ -9,16 +9,16 @@ use std::time::Duration;
 const BATCH: usize = 256;
 
 /// Name, whether transposed, input size and channels, output channels, kernel, stride, padding.
-const LAYERS: [(&str, bool, usize, usize, usize, usize, usize, usize); 9] = [
-    ("3-64 4x4s2 @32", false, 32, 3, 64, 4, 2, 1),
-    ("64-128 4x4s2 @16", false, 16, 64, 128, 4, 2, 1),
-    ("128-128 3x3 @8", false, 8, 128, 128, 3, 1, 1),
-    ("128-32 3x3 @8", false, 8, 128, 32, 3, 1, 1),
-    ("32-128 1x1 @8", false, 8, 32, 128, 1, 1, 0),
-    ("128-64 1x1 @8", false, 8, 128, 64, 1, 1, 0),
-    ("64-128 3x3 @8", false, 8, 64, 128, 3, 1, 1),
-    ("T128-64 4x4s2 @8", true, 8, 128, 64, 4, 2, 1),
-    ("T64-3 4x4s2 @16", true, 16, 64, 3, 4, 2, 1),
+const LAYERS: [(&str, bool, [usize; 6]); 9] = [
+    ("3-64 4x4s2 @32", false, [32, 3, 64, 4, 2, 1]),
+    ("64-128 4x4s2 @16", false, [16, 64, 128, 4, 2, 1]),
+    ("128-128 3x3 @8", false, [8, 128, 128, 3, 1, 1]),
+    ("128-32 3x3 @8", false, [8, 128, 32, 3, 1, 1]),
+    ("32-128 1x1 @8", false, [8, 32, 128, 1, 1, 0]),
+    ("128-64 1x1 @8", false, [8, 128, 64, 1, 1, 0]),
+    ("64-128 3x3 @8", false, [8, 64, 128, 3, 1, 1]),
+    ("T128-64 4x4s2 @8", true, [8, 128, 64, 4, 2, 1]),
+    ("T64-3 4x4s2 @16", true, [16, 64, 3, 4, 2, 1]),
 ];
 
 /// Values that are neither zero nor denormal.
@@ -29,7 +29,7 @@ fn values(shape: &[usize]) -> Result<Tensor> {
 }
 
 fn convolutions(criterion: &mut Criterion) {
-    for (name, transposed, size, inputs, outputs, kernel, stride, padding) in LAYERS {
+    for (name, transposed, [size, inputs, outputs, kernel, stride, padding]) in LAYERS {
         let spec = ConvSpec { stride, padding, relu: true, input_grad: true };
         let x = values(&[BATCH, size, size, inputs]).unwrap();
         let (first, second) = if transposed { (inputs, outputs) } else { (outputs, inputs) };

@@ -85,7 +85,7 @@ proptest! {
 #[test]
 fn first_of_equal_codes_is_nearest() -> Result<()> {
     let row = random(3, vec![1, 24])?;
-    let w = Tensor::cat(&vec![random(4, vec![40, 24])?, row.repeat((60, 1))?], 0)?;
+    let w = Tensor::cat(&[random(4, vec![40, 24])?, row.repeat((60, 1))?], 0)?;
     assert_eq!(nearest(&row, &w)?.to_vec1::<u32>()?, [40]);
     assert_eq!(nearest_two(&row, &w)?.to_vec2::<u32>()?, [[40, 41]]);
     Ok(())

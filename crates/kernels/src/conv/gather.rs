@@ -17,6 +17,9 @@ const TASK_OUTPUTS: usize = 512;
 /// Elements of the part of a panel that stays in the first-level cache.
 const PANEL_BLOCK: usize = 6 * 1024;
 
+/// Elements of all panels up to which they stay in a near cache together.
+const PANELS_TOGETHER: usize = 16 * 1024;
+
 /// What is added to and done with the sums.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Epilogue<'a> {
@@ -229,86 +232,117 @@ impl TileLoop<'_> {
         pixels.resize(pixels.len().next_multiple_of(self.rows), last);
         let run = phase.x.taps.len() * source.channels;
         let runs = if run == 0 { 0 } else { phase.y.taps.len() };
-        let panel_len = run * runs * self.cols;
+        if self.channels > self.cols && phase.panels.len() <= PANELS_TOGETHER {
+            // All panels stay in the cache: each tile's pixels meet them in turn, and are written side by side.
+            for rows in pixels.chunks_exact(self.rows) {
+                for first_column in (0..self.channels).step_by(self.cols) {
+                    self.tiles(phase, source, (run, runs), first_column, 0..runs, rows, output);
+                }
+            }
+            return;
+        }
         // Whole runs are cut off a panel so that this part of it stays in the nearest cache.
         let block = (PANEL_BLOCK / (run * self.cols).max(1)).clamp(1, runs.max(1));
-        for (i, first_column) in (0..self.channels).step_by(self.cols).enumerate() {
-            let columns = self.cols.min(self.channels - first_column);
-            let panel = &phase.panels[i * panel_len..][..panel_len];
+        for first_column in (0..self.channels).step_by(self.cols) {
             for first_run in (0..runs.max(1)).step_by(block) {
-                let last = first_run + block >= runs;
-                let mut tile = ConvTile {
-                    rows: pixels.as_ptr(),
-                    a: source.values.wrapping_add(first_run * source.line_stride),
-                    runs: block.min(runs - first_run.min(runs)),
-                    run,
-                    run_stride: source.line_stride,
-                    b: panel[first_run * run * self.cols..].as_ptr(),
-                    c: output.pointer(first_column),
-                    start: if first_run == 0 { Start::Bias(self.bias[first_column..].as_ptr()) } else { Start::Output },
-                    residual: match self.epilogue.residual {
-                        Some(residual) if last => residual[first_column..].as_ptr(),
-                        _ => std::ptr::null(),
-                    },
-                    relu: self.epilogue.relu && last,
-                };
-                for rows in pixels.chunks_exact(self.rows) {
-                    tile.rows = rows.as_ptr();
-                    // SAFETY: each row is the first tap of an output, inside the source by `reach` as all its runs
-                    // are; the panel has a row of `cols` columns for each element of the runs, the bias is padded to
-                    // whole panels; an output, like the residual of the same shape, has `columns` columns at its
-                    // offset; no other task has these outputs.
-                    unsafe {
-                        if columns == self.cols {
-                            (self.kernel)(&tile);
-                        } else {
-                            self.partial(&tile, rows, columns);
-                        }
-                    }
+                let block = first_run..runs.min(first_run + block);
+                self.tiles(phase, source, (run, runs), first_column, block, pixels, output);
+            }
+        }
+    }
+
+    /// The tiles of some pixels for one panel and a block of its runs.
+    #[allow(clippy::too_many_arguments)]
+    fn tiles(
+        &self,
+        phase: &Phase,
+        source: &Source,
+        (run, runs): (usize, usize),
+        first_column: usize,
+        block: Range<usize>,
+        pixels: &[(usize, usize)],
+        output: Shared<f32>,
+    ) {
+        let columns = self.cols.min(self.channels - first_column);
+        let panel = &phase.panels[first_column * run * runs..];
+        let last = block.end == runs;
+        let mut tile = ConvTile {
+            rows: pixels.as_ptr(),
+            a: source.values.wrapping_add(block.start * source.line_stride),
+            runs: block.len(),
+            run,
+            run_stride: source.line_stride,
+            b: panel[block.start * run * self.cols..].as_ptr(),
+            c: output.pointer(first_column),
+            start: if block.start == 0 { Start::Bias(self.bias[first_column..].as_ptr()) } else { Start::Output },
+            residual: match self.epilogue.residual {
+                Some(residual) if last => residual[first_column..].as_ptr(),
+                _ => std::ptr::null(),
+            },
+            relu: self.epilogue.relu && last,
+        };
+        let mut buffers: Option<Buffers> = None;
+        for rows in pixels.chunks_exact(self.rows) {
+            tile.rows = rows.as_ptr();
+            // SAFETY: each row is the first tap of an output, inside the source by `reach` as all its runs are; the
+            // panel has a row of `cols` columns for each element of the runs, the bias is padded to whole panels; an
+            // output, like the residual of the same shape, has `columns` columns at its offset; no other task has
+            // these outputs.
+            unsafe {
+                if columns == self.cols {
+                    (self.kernel)(&tile);
+                } else {
+                    const EMPTY: [f32; MAX_ROWS * MAX_COLS] = [0.0; MAX_ROWS * MAX_COLS];
+                    let buffers = buffers.get_or_insert(Buffers { output: EMPTY, residual: EMPTY });
+                    self.partial(&tile, rows, columns, buffers);
                 }
             }
         }
     }
 
-    /// A tile of which only `columns` columns exist, by way of a whole one.
+    /// A tile of which only `columns` columns exist, by way of a whole one in `buffers`.
     ///
     /// # Safety
     ///
     /// As the kernel's, for that many columns.
-    unsafe fn partial(&self, tile: &ConvTile, rows: &[(usize, usize)], columns: usize) {
-        let mut output = [0f32; MAX_ROWS * MAX_COLS];
-        let mut residual = [0f32; MAX_ROWS * MAX_COLS];
+    unsafe fn partial(&self, tile: &ConvTile, rows: &[(usize, usize)], columns: usize, buffers: &mut Buffers) {
         let mut own = [(0, 0); MAX_ROWS];
         for (r, &(from, to)) in rows.iter().enumerate() {
-            own[r] = (from, r * self.cols);
+            let at = r * self.cols;
+            own[r] = (from, at);
             // SAFETY: the caller vouches for `columns` elements of output and residual at `to`.
             unsafe {
                 if matches!(tile.start, Start::Output) {
-                    std::ptr::copy_nonoverlapping(tile.c.add(to), output[r * self.cols..].as_mut_ptr(), columns);
+                    buffers.output[at..at + columns]
+                        .copy_from_slice(std::slice::from_raw_parts(tile.c.add(to), columns));
                 }
                 if !tile.residual.is_null() {
-                    std::ptr::copy_nonoverlapping(
-                        tile.residual.add(to),
-                        residual[r * self.cols..].as_mut_ptr(),
-                        columns,
-                    );
+                    buffers.residual[at..at + columns]
+                        .copy_from_slice(std::slice::from_raw_parts(tile.residual.add(to), columns));
                 }
             }
         }
         let whole = ConvTile {
             rows: own.as_ptr(),
-            c: output.as_mut_ptr(),
-            residual: if tile.residual.is_null() { std::ptr::null() } else { residual.as_ptr() },
+            c: buffers.output.as_mut_ptr(),
+            residual: if tile.residual.is_null() { std::ptr::null() } else { buffers.residual.as_ptr() },
             ..*tile
         };
         // SAFETY: input and panel are the caller's; output and residual are whole tiles of our own.
         unsafe { (self.kernel)(&whole) };
         for (r, &(_, to)) in rows.iter().enumerate() {
-            let sums = &output[r * self.cols..][..columns];
-            // SAFETY: as above.
-            unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), tile.c.add(to), columns) };
+            for column in 0..columns {
+                // SAFETY: as above.
+                unsafe { tile.c.add(to + column).write(buffers.output[r * self.cols + column]) };
+            }
         }
     }
+}
+
+/// A tile of output and of residual.
+struct Buffers {
+    output: [f32; MAX_ROWS * MAX_COLS],
+    residual: [f32; MAX_ROWS * MAX_COLS],
 }
 
 /// The bias, zero where there is none, padded to whole panels.

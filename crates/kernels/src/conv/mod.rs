@@ -5,6 +5,7 @@ mod forward;
 mod gather;
 mod geometry;
 mod operation;
+mod packing;
 #[cfg(test)]
 mod tests;
 mod weight_grad;

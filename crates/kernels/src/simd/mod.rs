@@ -93,22 +93,24 @@ macro_rules! isa {
         pub(crate) static ISA: crate::simd::Isa = {
             use crate::simd::tile::{self, ConvTile, GradTile, ScoreTile};
             type V = $vector;
-            // SAFETY (all four): the caller of an `Isa`'s kernel upholds the kernel's contract; an `Isa` is handed out
-            // only where its target features were found.
             #[target_feature(enable = $features)]
             unsafe fn conv(t: &ConvTile) {
+                // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
                 unsafe { tile::conv::<V, $rows, $vectors>(t) }
             }
             #[target_feature(enable = $features)]
             unsafe fn conv_narrow(t: &ConvTile) {
+                // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
                 unsafe { tile::conv::<V, $narrow, 1>(t) }
             }
             #[target_feature(enable = $features)]
             unsafe fn grad(t: &GradTile) {
+                // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
                 unsafe { tile::grad::<V, $rows, $vectors>(t) }
             }
             #[target_feature(enable = $features)]
             unsafe fn score(t: &ScoreTile) {
+                // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
                 unsafe { tile::score::<V, $rows, $vectors>(t) }
             }
             let lanes = <V as crate::simd::Vector>::LANES;

@@ -30,7 +30,6 @@ impl Four {
     }
 }
 
-// SAFETY: each function needs what the trait asks of its caller, and no more.
 impl Vector for Four {
     const LANES: usize = 4;
     #[inline(always)]
@@ -39,14 +38,17 @@ impl Vector for Four {
     }
     #[inline(always)]
     unsafe fn splat(from: *const f32) -> Self {
+        // SAFETY: as the trait asks.
         Self([unsafe { *from }; 4])
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: as the trait asks.
         Self(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as the trait asks.
         unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
     }
     #[inline(always)]

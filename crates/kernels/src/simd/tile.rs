@@ -1,5 +1,7 @@
 //! The kernels that fill one tile of an output held in registers, `ROWS` × `COLS` registers.
 
+#![expect(clippy::needless_range_loop, reason = "rows and columns of registers read best as indices")]
+
 use super::{MAX_COLS, MAX_ROWS, Vector};
 
 /// One tile of a product of rows with a packed panel: rows are output pixels, columns output channels. All rows and
@@ -97,7 +99,11 @@ pub(crate) unsafe fn conv<V: Vector, const ROWS: usize, const COLS: usize>(t: &C
             }
         }
         if t.relu {
-            acc = acc.map(|row| row.map(|sum| sum.relu()));
+            for row in &mut acc {
+                for sum in row {
+                    *sum = sum.relu();
+                }
+            }
         }
         for r in 0..ROWS {
             for v in 0..COLS {

@@ -22,39 +22,46 @@ mod avx2 {
     // 6 × 2 registers of sums, 2 of columns and 1 of a row: 15 of 16.
     crate::simd::isa!("avx2", __m256, "avx2,fma", rows: 6, vectors: 2, narrow_rows: 12);
 
-    // SAFETY: each function needs what the trait asks of its caller, and no more.
     impl Vector for __m256 {
         const LANES: usize = 8;
         #[inline(always)]
         unsafe fn zero() -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm256_setzero_ps() }
         }
         #[inline(always)]
         unsafe fn splat(from: *const f32) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm256_set1_ps(*from) }
         }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm256_loadu_ps(from) }
         }
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
+            // SAFETY: as the trait asks.
             unsafe { _mm256_storeu_ps(to, self) }
         }
         #[inline(always)]
         unsafe fn fma(self, b: Self, c: Self) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm256_fmadd_ps(self, b, c) }
         }
         #[inline(always)]
         unsafe fn add(self, b: Self) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm256_add_ps(self, b) }
         }
         #[inline(always)]
         unsafe fn relu(self) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm256_max_ps(_mm256_setzero_ps(), self) }
         }
         #[inline(always)]
         unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(self, than)) }
         }
     }
@@ -67,39 +74,46 @@ mod avx512 {
     // 14 × 2 registers of sums, 2 of columns, rows from memory: 30 of 32.
     crate::simd::isa!("avx512", __m512, "avx512f", rows: 14, vectors: 2, narrow_rows: 24);
 
-    // SAFETY: each function needs what the trait asks of its caller, and no more.
     impl Vector for __m512 {
         const LANES: usize = 16;
         #[inline(always)]
         unsafe fn zero() -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm512_setzero_ps() }
         }
         #[inline(always)]
         unsafe fn splat(from: *const f32) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm512_set1_ps(*from) }
         }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm512_loadu_ps(from) }
         }
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
+            // SAFETY: as the trait asks.
             unsafe { _mm512_storeu_ps(to, self) }
         }
         #[inline(always)]
         unsafe fn fma(self, b: Self, c: Self) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm512_fmadd_ps(self, b, c) }
         }
         #[inline(always)]
         unsafe fn add(self, b: Self) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm512_add_ps(self, b) }
         }
         #[inline(always)]
         unsafe fn relu(self) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm512_max_ps(_mm512_setzero_ps(), self) }
         }
         #[inline(always)]
         unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
+            // SAFETY: as the trait asks.
             unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, than), no, yes) }
         }
     }
