@@ -129,12 +129,15 @@ fn unknown_fields_of_a_recipe_are_named() {
 fn evaluating_on_the_validation_part_gives_the_validation_loss() {
     let space = Workspace::new();
     space.data(20);
-    let trained = space.json(&train("run", "30"));
+    let trained = space.json(&[&train("run", "30")[..], &["--set", "valid_fraction=0.3"]].concat());
     let best = trained["best"]["mse"].as_f64().unwrap();
     let evaluated = space.json(&["eval", "--data", "data", "--part", "valid", "--model", "run"]);
     let mse = evaluated["mse"].as_f64().unwrap();
     assert!((mse - best).abs() <= 1e-6 * best, "{mse} and {best}");
-    assert_eq!(evaluated["sets"][0]["images"], 4);
+    assert_eq!(evaluated["sets"][0]["images"], 6);
+    // Validated once, the last model is the best one; its run is found from the folder above it.
+    let last = space.json(&["eval", "--data", "data", "--part", "valid", "--model", "run/last"]);
+    assert_eq!(last["mse"], evaluated["mse"]);
     let evaluated = space.json(&["eval", "--data", "data", "--model", "run", "--size", "16x8"]);
     assert_eq!((&evaluated["part"], &evaluated["sets"][0]["images"]), (&"all".into(), &20.into()));
     let error = space.fails(&["eval", "--data", "data", "--model", "run", "--part", "test"]);

@@ -117,7 +117,8 @@ pub fn duration(seconds: f64) -> String {
     match whole {
         0..10 => format!("{:.1} s", seconds.max(0.0)),
         10..60 => format!("{whole} s"),
-        60..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        60..600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        600..3_600 => format!("{} min", whole / 60),
         _ => format!("{} h {:02} min", whole / 3_600, whole % 3_600 / 60),
     }
 }

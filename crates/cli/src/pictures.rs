@@ -70,7 +70,7 @@ pub fn for_each_batch(
     inputs: Vec<Input>,
     skip_unreadable: bool,
     console: &Console,
-    work: &mut dyn FnMut(&[usize], &[RgbImage]) -> Result<()>,
+    mut work: impl FnMut(&[usize], &[RgbImage]) -> Result<()>,
 ) -> Result<Count> {
     let counter = Counter::new(console, inputs.len(), "pictures");
     let mut count = Count::default();
@@ -222,7 +222,7 @@ mod tests {
         let count = for_each_batch(inputs.clone(), true, &console, &mut work).unwrap();
         assert_eq!((count.read, count.skipped), (39, 1));
         assert_eq!(seen, (0..40).filter(|&i| i != 7).collect::<Vec<_>>());
-        let error = for_each_batch(inputs.split_off(7), false, &console, &mut |_, _| Ok(())).unwrap_err();
+        let error = for_each_batch(inputs.split_off(7), false, &console, |_, _| Ok(())).unwrap_err();
         assert!(format!("{error:#}").contains("07.png"), "{error:#}");
     }
 }

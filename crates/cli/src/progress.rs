@@ -93,7 +93,7 @@ pub struct TrainingProgress {
 impl TrainingProgress {
     /// A training of `steps` in all, of which `done` are done.
     pub fn new(console: &Console, steps: u64, done: u64, batch_size: usize) -> Self {
-        let bar = bar(console, steps, "{bar:24} {pos}/{len} {wide_msg}");
+        let bar = bar(console, steps, "{bar:10} {pos}/{len} {wide_msg}");
         if let Some(bar) = &bar {
             bar.set_position(done);
         }
@@ -108,9 +108,8 @@ impl TrainingProgress {
         let perplexity: Vec<String> = report.perplexity.iter().map(|p| format!("{p:.1}")).collect();
         let left = (self.steps - report.step) as f64 * self.batch_size as f64 / report.images_per_s.max(1e-9);
         let text = format!(
-            "loss {} (mse {}), perplexity {}, {:.0} images/s, {} left",
+            "loss {}, perplexity {}, {:.0} images/s, {} left",
             significant(report.reconstruction + report.quantizer_loss),
-            significant(report.reconstruction),
             perplexity.join("/"),
             report.images_per_s,
             duration(left)

@@ -53,7 +53,7 @@ pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
     refuse_input(&args.output, inputs.iter().map(|input| input.path.as_path()))?;
     let all_names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let (mut names, mut images) = (Vec::new(), Vec::new());
-    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, &mut |numbers, pictures| {
+    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, pictures| {
         images.extend(model.encode_images(pictures)?);
         names.extend(numbers.iter().map(|&number| all_names[number].clone()));
         Ok(())

@@ -1,5 +1,7 @@
 //! `ksom eval`
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use ksom_datasets::{DataOptions, DataSet, DataSpec, NamedSource, OnUnreadable, Preprocess, open};
@@ -96,10 +98,11 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
     Ok(EvalReport { model: args.model.model, data: args.data, part, size, mse, sets })
 }
 
-/// The recipe that a model was trained by: its run directory's, or the built-in one of the recorded name and seed.
+/// The recipe that a model was trained by: its run directory's (which may be the folder above, for `last`), or the
+/// built-in one of the recorded name and seed.
 fn recipe_of(found: &FoundModel, model: &Model) -> Result<Option<Recipe>> {
-    let recorded = found.folder().map(|folder| folder.join("recipe.toml")).filter(|path| path.is_file());
-    if let Some(path) = recorded {
+    let folders = found.folder().into_iter().flat_map(|folder| [Some(folder), last_of(folder)]).flatten();
+    if let Some(path) = folders.map(|folder| folder.join("recipe.toml")).find(|path| path.is_file()) {
         return Ok(Some(Recipe::find(&path.display().to_string(), &[])?));
     }
     let provenance = &model.config().provenance;
@@ -110,6 +113,11 @@ fn recipe_of(found: &FoundModel, model: &Model) -> Result<Option<Recipe>> {
         }
         None => Ok(None),
     }
+}
+
+/// The run directory whose folder `last` this is.
+fn last_of(folder: &Path) -> Option<&Path> {
+    folder.parent().filter(|_| folder.file_name().is_some_and(|name| name == "last"))
 }
 
 /// What is done to pictures: as asked for, else as in training.

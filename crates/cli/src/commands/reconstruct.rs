@@ -81,7 +81,7 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
     let model = models::find(&args.model.model)?.load(&settings.compute()?)?;
     let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let mut pictures = Vec::new();
-    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, &mut |numbers, originals| {
+    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, originals| {
         let codes = model.encode_images(originals)?;
         let reconstructions = model.decode_images(&codes)?;
         for (((&number, original), codes), reconstruction) in
