@@ -5,8 +5,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use ksom_datasets::DataOptions;
-use ksom_vqvae::{Base, Compute, Event, Flow, Model, Recipe, Trainer};
+use ksom_vqvae::{Base, Compute, DataAccess, Event, Flow, Model, Recipe, Trainer};
 
 /// Fine-tunes for `steps` steps and gives the validation MSE after the first step's checkpoint and at best.
 pub fn run(data: &str, run: &Path, steps: u64, batch_size: usize) -> Result<(f64, f64), Box<dyn Error>> {
@@ -15,7 +14,7 @@ pub fn run(data: &str, run: &Path, steps: u64, batch_size: usize) -> Result<(f64
     let changes = [format!("steps={steps}"), format!("batch_size={batch_size}"), "validate_every=1".into()];
     let recipe = Recipe::find("finetune", &changes)?;
 
-    let mut trainer = Trainer::start(recipe, &data.parse()?, &DataOptions::default(), run, &compute, Some(base))?;
+    let mut trainer = Trainer::start(recipe, &data.parse()?, &DataAccess::default(), run, &compute, Some(base))?;
     let mut losses = Vec::new();
     trainer.run(&mut |event| {
         if let Event::Validated(report) = event {

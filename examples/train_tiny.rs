@@ -5,8 +5,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use ksom_datasets::DataOptions;
-use ksom_vqvae::{Compute, Event, Flow, Recipe, Summary, Trainer};
+use ksom_vqvae::{Compute, DataAccess, Event, Flow, Recipe, Summary, Trainer};
 
 /// Trains for `steps` steps on the pictures under `data`; the run directory `run` is then a model directory.
 pub fn run(data: &str, run: &Path, steps: u64) -> Result<Summary, Box<dyn Error>> {
@@ -16,7 +15,7 @@ pub fn run(data: &str, run: &Path, steps: u64) -> Result<Summary, Box<dyn Error>
     changes.extend(["batch_size=16".into(), format!("steps={steps}"), format!("validate_every={}", steps.div_ceil(4))]);
     let recipe = Recipe::find("cifar10", &changes)?;
 
-    let mut trainer = Trainer::start(recipe, &data.parse()?, &DataOptions::default(), run, &Compute::cpu(), None)?;
+    let mut trainer = Trainer::start(recipe, &data.parse()?, &DataAccess::default(), run, &Compute::cpu(), None)?;
     let summary = trainer.run(&mut |event| {
         if let Event::Validated(report) = event {
             println!("step {}: validation MSE {:.4}", report.step, report.mse);

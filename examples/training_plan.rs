@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
 
-use ksom_datasets::{DataOptions, ImageSource, Order};
-use ksom_vqvae::{Compute, Recipe, Trainer, write_atomic};
+use ksom_datasets::{ImageSource, Order};
+use ksom_vqvae::{Compute, DataAccess, Recipe, Trainer, write_atomic};
 
 /// Writes the plan of `steps` steps of the recipe with `changes` on `data` into `out`.
 pub fn run(data: &str, out: &Path, steps: u64, changes: &[String]) -> Result<(), Box<dyn Error>> {
     let recipe = Recipe::find("cifar10", changes)?;
-    let trainer = Trainer::start(recipe, &data.parse()?, &DataOptions::default(), out, &Compute::cpu(), None)?;
+    let trainer = Trainer::start(recipe, &data.parse()?, &DataAccess::default(), out, &Compute::cpu(), None)?;
     let set = trainer.data();
     let names = |source: &dyn ImageSource| -> Vec<String> { (0..source.len()).map(|i| source.name(i)).collect() };
     let train = names(set.train.as_ref());

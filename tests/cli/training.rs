@@ -90,6 +90,19 @@ fn the_seed_decides_everything() {
 }
 
 #[test]
+fn a_cache_of_decoded_pixels_changes_nothing() {
+    let space = Workspace::new();
+    space.data(10);
+    space.ok(&train("without", "3"));
+    // Written by the first run, read by the second.
+    for run in ["first", "second"] {
+        space.ok(&[&train(run, "3")[..], &["--cache", "cache"]].concat());
+        assert_same_file(&space.path("without/model.safetensors"), &space.path(run).join("model.safetensors"));
+    }
+    assert!(std::fs::read_dir(space.path("cache")).unwrap().count() > 0);
+}
+
+#[test]
 fn a_used_run_directory_is_refused() {
     let space = Workspace::new();
     space.train("run", 0);

@@ -1,37 +1,7 @@
-//! What a recipe means for data that are opened here, and whether two recipes are the same training.
+//! Whether two recipes are the same training.
 
-use ksom_datasets::{Crop, DataOptions, Filter, Normalization, Preprocess, Resize, ResizeMode, Validation};
-use ksom_vqvae::{DataRecipe, NormalizationChoice, Recipe, ResizeChoice, ValidationPart};
-
-/// How a training by this recipe opens its data.
-pub fn data_options(recipe: &Recipe) -> DataOptions {
-    DataOptions {
-        seed: recipe.training.seed,
-        valid_fraction: recipe.data.valid_fraction,
-        valid_from: match recipe.data.validation {
-            ValidationPart::Split => Validation::Split,
-            ValidationPart::Own => Validation::OwnSet,
-        },
-        ..DataOptions::default()
-    }
-}
-
-/// What a training by this recipe does to each picture.
-pub fn preprocess(data: &DataRecipe) -> Preprocess {
-    let sized = data.size.map(|size| resized(size, data.resize)).unwrap_or_default();
-    Preprocess { flip: data.flip, ..sized }
-}
-
-/// Bringing pictures to a size.
-pub fn resized([width, height]: [u32; 2], choice: ResizeChoice) -> Preprocess {
-    let (mode, crop) = match choice {
-        ResizeChoice::Squash => (ResizeMode::Squash, Crop::None),
-        ResizeChoice::CenterCrop => (ResizeMode::ShorterSide, Crop::Center { width, height }),
-        ResizeChoice::RandomCrop => (ResizeMode::ShorterSide, Crop::Random { width, height }),
-    };
-    let resize = Some(Resize { width, height, mode, filter: Filter::default() });
-    Preprocess { resize, crop, ..Preprocess::default() }
-}
+use ksom_datasets::Normalization;
+use ksom_vqvae::{DataRecipe, NormalizationChoice, Recipe};
 
 /// Sections of `asked` that say something else than the training that was `started`, which has its choices settled.
 /// With `base_model`, what comes from the base model is not compared.

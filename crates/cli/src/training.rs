@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
-use ksom_vqvae::{Best, Compute, Event, Flow, Recipe, Trainer};
+use ksom_vqvae::{Best, Compute, DataAccess, Event, Flow, Recipe, Trainer};
 use serde::Serialize;
 
 use crate::interrupt::Interrupt;
@@ -40,6 +40,9 @@ pub struct TrainingArgs {
     /// Leave out pictures that cannot be read (all are tried once first), instead of stopping
     #[arg(long)]
     pub skip_unreadable: bool,
+    /// Keep decoded pixels in files in this folder, mapped into memory: for sets of large pictures
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
 }
 
 fn key_value(text: &str) -> Result<String, String> {
@@ -62,16 +65,16 @@ impl TrainingArgs {
         Ok(Recipe::find(name, &self.overrides())?)
     }
 
-    /// How the data set is opened.
-    pub fn data_options(&self) -> DataOptions {
+    /// How the data set is opened and read.
+    pub fn data_access(&self) -> DataAccess {
         let on_unreadable = if self.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
-        DataOptions { on_unreadable, ..DataOptions::default() }
+        DataAccess { options: DataOptions { on_unreadable, ..DataOptions::default() }, cache: self.cache.clone() }
     }
 
     /// Goes on with the training in the run directory. The same command line as at the start, with `--resume` added,
     /// is welcome; one that asks for another training is refused.
     pub fn resume(&self, recipe: Option<&str>, compute: &Compute) -> Result<Trainer> {
-        let trainer = Trainer::resume(&self.out, self.data.as_ref(), &self.data_options(), compute)?;
+        let trainer = Trainer::resume(&self.out, self.data.as_ref(), &self.data_access(), compute)?;
         let recorded = self.out.join("recipe.toml").display().to_string();
         let asked = self.recipe(recipe.unwrap_or(&recorded))?;
         let base_model = trainer.model().config().provenance.base_model.is_some();

@@ -52,5 +52,7 @@ pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
 pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice, TrainingRecipe, ValidationPart};
-pub use trainer::{Base, Event, Flow, StepOutcome, StepReport, Summary, Trainer, ValidationReport, train_step};
+pub use trainer::{
+    Base, DataAccess, Event, Flow, StepOutcome, StepReport, Summary, Trainer, ValidationReport, train_step,
+};
 pub use training_state::Best;

@@ -68,7 +68,7 @@ impl QuantizeLayer {
     pub(crate) fn decode(&self, codes: &Tensor, dtype: candle_core::DType) -> Result<Tensor> {
         let positions = codes.dims3()?;
         let rows = self.quantizer.lookup(&codes.flatten_all()?)?.to_dtype(dtype)?;
-        Ok(self.backend.from_rows(&rows, positions)?)
+        Ok(self.backend.to_maps(&rows, positions)?)
     }
 
     /// Feature maps → quantised feature maps with a straight-through gradient, the loss, and what was seen.
@@ -78,7 +78,7 @@ impl QuantizeLayer {
             Some(codes) => self.quantizer.forward_with(&rows, &codes.flatten_all()?)?,
             None => self.quantizer.forward(&rows)?,
         };
-        let maps = self.backend.from_rows(&quantized.output, positions)?;
+        let maps = self.backend.to_maps(&quantized.output, positions)?;
         let level = LevelOutput {
             inputs: rows.detach(),
             codes: quantized.codes.reshape(positions)?,

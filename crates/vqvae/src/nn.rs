@@ -16,7 +16,7 @@ pub(crate) trait Layout {
     /// Feature maps → one row per position [N·H·W, C], and (N, H, W).
     fn to_rows(self, x: &Tensor) -> Result<(Tensor, (usize, usize, usize))>;
     /// One row per position [N·H·W, C] → feature maps.
-    fn from_rows(self, rows: &Tensor, positions: (usize, usize, usize)) -> Result<Tensor>;
+    fn to_maps(self, rows: &Tensor, positions: (usize, usize, usize)) -> Result<Tensor>;
     /// Joins feature maps along their channels.
     fn cat(self, maps: &[&Tensor]) -> Result<Tensor>;
     /// max(0, x).
@@ -47,7 +47,7 @@ impl Layout for Backend {
         Ok((x.reshape((n * h * w, c))?, (n, h, w)))
     }
 
-    fn from_rows(self, rows: &Tensor, (n, h, w): (usize, usize, usize)) -> Result<Tensor> {
+    fn to_maps(self, rows: &Tensor, (n, h, w): (usize, usize, usize)) -> Result<Tensor> {
         let x = rows.reshape((n, h, w, rows.dim(1)?))?;
         match self {
             Backend::Portable => x.permute((0, 3, 1, 2))?.contiguous(),

@@ -58,6 +58,19 @@ pub enum ResizeChoice {
     RandomCrop,
 }
 
+impl ResizeChoice {
+    /// Bringing pictures to the size of `width` × `height`.
+    pub fn preprocess(self, [width, height]: [u32; 2]) -> Preprocess {
+        let (mode, crop) = match self {
+            Self::Squash => (ResizeMode::Squash, Crop::None),
+            Self::CenterCrop => (ResizeMode::ShorterSide, Crop::Center { width, height }),
+            Self::RandomCrop => (ResizeMode::ShorterSide, Crop::Random { width, height }),
+        };
+        let resize = Some(Resize { width, height, mode, filter: Filter::default() });
+        Preprocess { resize, crop, ..Preprocess::default() }
+    }
+}
+
 /// The data part of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +91,14 @@ pub struct DataRecipe {
     /// How pictures get that size.
     #[serde(default = "squash")]
     pub resize: ResizeChoice,
+}
+
+impl DataRecipe {
+    /// What a training does to each picture.
+    pub fn preprocess(&self) -> Preprocess {
+        let sized = self.size.map(|size| self.resize.preprocess(size)).unwrap_or_default();
+        Preprocess { flip: self.flip, ..sized }
+    }
 }
 
 fn squash() -> ResizeChoice {
@@ -182,8 +203,8 @@ impl Recipe {
         toml::to_string_pretty(self).expect("a recipe is plain data")
     }
 
-    /// How the data set is opened: the recipe's split over what else the caller chose.
-    pub(crate) fn data_options(&self, options: &DataOptions) -> DataOptions {
+    /// How a training by this recipe opens its data: the recipe's seed and split over what else the caller chose.
+    pub fn data_options(&self, options: &DataOptions) -> DataOptions {
         DataOptions {
             seed: self.training.seed,
             valid_fraction: self.data.valid_fraction,
@@ -192,23 +213,8 @@ impl Recipe {
                 ValidationPart::Split => Validation::Split,
                 ValidationPart::Own => Validation::OwnSet,
             },
-            ..options.clone()
+            ..*options
         }
-    }
-
-    /// What is done to each picture.
-    pub(crate) fn preprocess(&self) -> Preprocess {
-        let mut preprocess = Preprocess { flip: self.data.flip, ..Preprocess::default() };
-        if let Some([width, height]) = self.data.size {
-            let (mode, crop) = match self.data.resize {
-                ResizeChoice::Squash => (ResizeMode::Squash, Crop::None),
-                ResizeChoice::CenterCrop => (ResizeMode::ShorterSide, Crop::Center { width, height }),
-                ResizeChoice::RandomCrop => (ResizeMode::ShorterSide, Crop::Random { width, height }),
-            };
-            preprocess.resize = Some(Resize { width, height, mode, filter: Filter::default() });
-            preprocess.crop = crop;
-        }
-        preprocess
     }
 
     fn validate(&self) -> std::result::Result<(), String> {

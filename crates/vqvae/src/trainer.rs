@@ -102,6 +102,28 @@ pub struct Base {
     pub name: String,
 }
 
+/// How a training reads its pictures; none of it changes what is learnt.
+#[derive(Clone, Debug, Default)]
+pub struct DataAccess {
+    /// Decoding, unreadable files, memory. (Seed and split are the recipe's.)
+    pub options: DataOptions,
+    /// A folder for decoded pixels in memory-mapped files, written first where they are missing or stale: for sets of
+    /// large pictures that do not fit in memory.
+    pub cache: Option<PathBuf>,
+}
+
+impl DataAccess {
+    /// The data set, and what is left to do to each picture.
+    fn open(&self, spec: &DataSpec, recipe: &Recipe) -> Result<(DataSet, Preprocess)> {
+        let data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
+        let preprocess = recipe.data.preprocess();
+        match &self.cache {
+            None => Ok((data, preprocess)),
+            Some(folder) => Ok((data.cached(&preprocess, folder)?, preprocess.remaining())),
+        }
+    }
+}
+
 /// A training under way.
 pub struct Trainer {
     recipe: Recipe,
@@ -125,7 +147,7 @@ impl Trainer {
     pub fn start(
         mut recipe: Recipe,
         spec: &DataSpec,
-        options: &DataOptions,
+        access: &DataAccess,
         run: &Path,
         compute: &Compute,
         base: Option<Base>,
@@ -142,8 +164,7 @@ impl Trainer {
             recipe.quantizer = config.quantizer.clone();
             recipe.data.normalization = NormalizationChoice::Given(config.preprocessing.normalization);
         }
-        let data = ksom_datasets::open(spec, &recipe.data_options(options))?;
-        let preprocess = recipe.preprocess();
+        let (data, preprocess) = access.open(spec, &recipe)?;
         let normalization = match recipe.data.normalization {
             NormalizationChoice::Measure => ksom_datasets::Normalization::measure(data.train.as_ref(), &preprocess)?,
             NormalizationChoice::Imagenet => ksom_datasets::Normalization::IMAGENET,
@@ -173,7 +194,7 @@ impl Trainer {
         std::fs::create_dir_all(run).map_err(|source| Error::io("create", run, source))?;
         write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
         let progress = Progress::new(spec.to_string(), fingerprint(data.train.as_ref()));
-        let trainer = Self::assemble(recipe, run, model, data, progress)?;
+        let trainer = Self::assemble(recipe, run, model, (data, preprocess), progress)?;
         // The run directory is a model directory, and can be resumed, from the start.
         trainer.model.save(run, DType::F32)?;
         trainer.write_state()?;
@@ -185,7 +206,7 @@ impl Trainer {
     ///
     /// # Errors
     /// There is no checkpoint, or it does not fit the recipe, or the data are others.
-    pub fn resume(run: &Path, spec: Option<&DataSpec>, options: &DataOptions, compute: &Compute) -> Result<Self> {
+    pub fn resume(run: &Path, spec: Option<&DataSpec>, access: &DataAccess, compute: &Compute) -> Result<Self> {
         let state = TrainingState::read(run)?;
         let recipe_path = recipe_path(run);
         let recipe = Recipe::find(&recipe_path.display().to_string(), &[])?;
@@ -197,7 +218,7 @@ impl Trainer {
                 &stored
             }
         };
-        let data = ksom_datasets::open(spec, &recipe.data_options(options))?;
+        let (data, preprocess) = access.open(spec, &recipe)?;
         if fingerprint(data.train.as_ref()) != state.progress.data_fingerprint {
             return Err(Error::Invalid(format!(
                 "{spec} does not hold the training images that {} was started with: their number or names have changed",
@@ -207,18 +228,23 @@ impl Trainer {
         let config = ModelConfig::read(&crate::config::config_path(run))?;
         let origin = training_path(run).display().to_string();
         let model = Model::from_tensors(&config, state.model, &origin, compute, true)?;
-        let mut trainer = Self::assemble(recipe, run, model, data, state.progress)?;
+        let mut trainer = Self::assemble(recipe, run, model, (data, preprocess), state.progress)?;
         trainer.optimizer.restore(&state.optimizer, trainer.progress.step)?;
         Ok(trainer)
     }
 
-    fn assemble(recipe: Recipe, run: &Path, model: Model, data: DataSet, progress: Progress) -> Result<Self> {
+    fn assemble(
+        recipe: Recipe,
+        run: &Path,
+        model: Model,
+        (data, preprocess): (DataSet, Preprocess),
+        progress: Progress,
+    ) -> Result<Self> {
         let t = &recipe.training;
         let hyperparameters =
             AdamW { lr: t.lr, beta1: t.beta1, beta2: t.beta2, eps: t.eps, weight_decay: t.weight_decay };
         let optimizer = Optimizer::new(model.vars(), hyperparameters, t.clip_norm, model.compute().backend)?;
         let log = MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?;
-        let preprocess = recipe.preprocess();
         Ok(Self { recipe, run: run.to_path_buf(), model, optimizer, data, preprocess, progress, log })
     }
 

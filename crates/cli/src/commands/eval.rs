@@ -12,7 +12,6 @@ use crate::arguments::{ModelArgs, size};
 use crate::models::{self, FoundModel};
 use crate::output::{Block, NO_NUMBER, Report, sides, significant, table};
 use crate::progress::Counter;
-use crate::recipes::{data_options, preprocess, resized};
 use crate::settings::Settings;
 
 /// Measure a model on a data set: reconstruction error and quality, use of the codes, order of the map
@@ -76,7 +75,8 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
     let recipe = recipe_of(&found, &model)?;
     let preprocess = prepare(&args, recipe.as_ref(), &model);
     let on_unreadable = if args.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
-    let options = DataOptions { on_unreadable, ..recipe.as_ref().map(data_options).unwrap_or_default() };
+    let options = DataOptions { on_unreadable, ..DataOptions::default() };
+    let options = recipe.as_ref().map_or(options, |recipe| recipe.data_options(&options));
     let (part, sources, unreadable) = choose(&args, options)?;
     for (name, reason) in unreadable {
         settings.console.warn(&format!("left out {name}: {reason}"), None);
@@ -124,9 +124,9 @@ fn last_of(folder: &Path) -> Option<&Path> {
 fn prepare(args: &EvalArgs, recipe: Option<&Recipe>, model: &Model) -> Preprocess {
     let trained_size = model.config().preprocessing.trained_size;
     match (args.size, recipe, trained_size) {
-        (Some(size), _, _) => resized(size, ResizeChoice::Squash),
-        (None, Some(recipe), _) => preprocess(&recipe.data).fixed(),
-        (None, None, Some(size)) => resized(size, ResizeChoice::Squash),
+        (Some(size), _, _) => ResizeChoice::Squash.preprocess(size),
+        (None, Some(recipe), _) => recipe.data.preprocess().fixed(),
+        (None, None, Some(size)) => ResizeChoice::Squash.preprocess(size),
         (None, None, None) => Preprocess::default(),
     }
 }

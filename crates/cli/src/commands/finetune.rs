@@ -10,7 +10,6 @@ use crate::failure::Usage;
 use crate::models;
 use crate::output::{Block, Report, significant};
 use crate::progress::Counter;
-use crate::recipes::preprocess;
 use crate::settings::Settings;
 use crate::training::{RunReport, TrainingArgs, announce, drive};
 
@@ -55,7 +54,7 @@ pub fn run(args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport> {
         let model = models::find(&base_model)?.load_trainable(&compute)?;
         let recipe = training.recipe(args.recipe.as_deref().unwrap_or("finetune"))?;
         let base = Base { model, name: base_model.clone() };
-        trainer = Trainer::start(recipe, data, &training.data_options(), &training.out, &compute, Some(base))?;
+        trainer = Trainer::start(recipe, data, &training.data_access(), &training.out, &compute, Some(base))?;
         mse_before = validation_mse(trainer.model(), &trainer, settings)?;
     }
     announce(&trainer, settings);
@@ -80,7 +79,7 @@ fn recorded_base(trainer: &Trainer, args: &FinetuneArgs) -> Result<String> {
 fn validation_mse(model: &Model, trainer: &Trainer, settings: &Settings) -> Result<f64> {
     let recipe = trainer.recipe();
     let options =
-        EvaluateOptions { preprocess: preprocess(&recipe.data), batch_size: recipe.training.batch_size, full: false };
+        EvaluateOptions { preprocess: recipe.data.preprocess(), batch_size: recipe.training.batch_size, full: false };
     let sets = &trainer.data().valid;
     let total = sets.iter().map(|(_, source): &NamedSource| source.len()).sum();
     let counter = Counter::new(&settings.console, total, "pictures validated");

@@ -42,7 +42,7 @@ pub fn run(args: TrainArgs, settings: &Settings) -> Result<TrainReport> {
             return Err(Usage(format!("--recipe ({known}, or a file) and --data are needed")).into());
         };
         let recipe = training.recipe(name)?;
-        Trainer::start(recipe, data, &training.data_options(), &training.out, &compute, None)?
+        Trainer::start(recipe, data, &training.data_access(), &training.out, &compute, None)?
     };
     announce(&trainer, settings);
     Ok(TrainReport { run: drive(&mut trainer, args.training.out, settings)? })
