@@ -108,16 +108,8 @@ impl Quantizer for Ksom {
         self.counter.get()
     }
 
-    fn assign(&self, x: &Tensor) -> Result<Tensor> {
-        rows::nearest(self.backend, &rows::rows_f32("assign", x, self.config.dim)?, &self.codebook)
-    }
-
-    fn assign_two(&self, x: &Tensor) -> Result<Tensor> {
-        rows::nearest_two(self.backend, &rows::rows_f32("assign_two", x, self.config.dim)?, &self.codebook)
-    }
-
-    fn lookup(&self, codes: &Tensor) -> Result<Tensor> {
-        rows::lookup(&self.codebook, codes)
+    fn backend(&self) -> Backend {
+        self.backend
     }
 
     fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized> {

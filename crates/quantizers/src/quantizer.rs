@@ -10,6 +10,7 @@ use crate::error::{QuantizerError, Result};
 use crate::gd_som::GdSom;
 use crate::grid::Grid;
 use crate::ksom::Ksom;
+use crate::rows;
 
 /// What a quantiser makes of a batch.
 #[derive(Clone, Debug)]
@@ -42,23 +43,32 @@ pub trait Quantizer: Send + Sync {
     /// Training steps done (t).
     fn steps(&self) -> u64;
 
+    /// The computing path.
+    fn backend(&self) -> Backend;
+
     /// The nearest code of each row of `x` [N, D] by Euclidean distance → u32 `[N]`.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if `x` is not [N, D] with N ≥ 1.
-    fn assign(&self, x: &Tensor) -> Result<Tensor>;
+    fn assign(&self, x: &Tensor) -> Result<Tensor> {
+        rows::nearest(self.backend(), &rows::rows_f32("assign", x, self.config().dim)?, self.codebook())
+    }
 
     /// The two nearest codes of each row of `x` [N, D], nearest first → u32 [N, 2]. Both are 0 if K = 1.
     ///
     /// # Errors
     /// As [`Quantizer::assign`].
-    fn assign_two(&self, x: &Tensor) -> Result<Tensor>;
+    fn assign_two(&self, x: &Tensor) -> Result<Tensor> {
+        rows::nearest_two(self.backend(), &rows::rows_f32("assign_two", x, self.config().dim)?, self.codebook())
+    }
 
     /// The codebook vectors of `codes`, u32 of any shape S → f32 S + `[D]`.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if the codes are not u32 or one is not less than K.
-    fn lookup(&self, codes: &Tensor) -> Result<Tensor>;
+    fn lookup(&self, codes: &Tensor) -> Result<Tensor> {
+        rows::lookup(self.codebook(), codes)
+    }
 
     /// Quantises `x` [N, D] with the codebook as it is, and gives the loss. Changes nothing.
     ///
