@@ -261,3 +261,64 @@ fn stack(pictures: &[ImageCodes]) -> Result<Vec<Tensor>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use ksom_quantizers::QuantizerConfig;
+    use rand::{RngCore, SeedableRng};
+
+    use super::*;
+    use crate::{Architecture, Compute, ModelConfig};
+
+    fn small_models() -> [Model; 2] {
+        [Architecture::vqvae(), Architecture::vqvae2()].map(|architecture| {
+            let architecture = Architecture { hidden: 8, residual_hidden: 4, ..architecture };
+            Model::init(&ModelConfig::new(architecture, QuantizerConfig::ksom(16, 4)), 3, &Compute::cpu()).unwrap()
+        })
+    }
+
+    fn noise(seed: u64, width: u32, height: u32) -> RgbImage {
+        let mut pixels = vec![0; (width * height * 3) as usize];
+        rand_chacha::ChaCha8Rng::seed_from_u64(seed).fill_bytes(&mut pixels);
+        RgbImage::from_raw(width, height, pixels).unwrap()
+    }
+
+    #[test]
+    fn tiles_show_no_seams() {
+        let picture = noise(1, 1090, 2061);
+        for model in small_models() {
+            let padded = pad_edges(&picture, model.stride() as u32);
+            let whole = model.encode(&model.pixels(&[padded]).unwrap()).unwrap();
+            let codes = model.encode_images(std::slice::from_ref(&picture)).unwrap();
+            assert_eq!(codes, unstack(&whole, picture.width(), picture.height()).unwrap());
+            let decoded = model.images(&model.decode(&whole).unwrap()).unwrap();
+            let cropped = crop(&decoded[0], (0, 0), picture.dimensions());
+            assert!(model.decode_images(&codes).unwrap()[0] == cropped, "a decoded tile differs from the whole");
+        }
+    }
+
+    #[test]
+    fn codes_do_not_depend_on_the_batch() {
+        let pictures: Vec<RgbImage> = (0..7).map(|seed| noise(seed, 32, 24)).collect();
+        for model in small_models() {
+            let together = model.encode_images(&pictures).unwrap();
+            for (picture, codes) in pictures.iter().zip(&together) {
+                let alone = model.encode_images(std::slice::from_ref(picture)).unwrap();
+                assert_eq!(&alone[0], codes);
+                assert_eq!(model.decode_images(&alone).unwrap(), model.decode_images(&[codes.clone()]).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn codes_that_do_not_fit_are_refused() {
+        let [model, _] = small_models();
+        let mut codes = model.encode_images(&[noise(1, 5, 9)]).unwrap().remove(0);
+        assert_eq!((codes.levels[0].width, codes.levels[0].height), (2, 3));
+        codes.levels[0].codes[0] = 16;
+        let error = model.decode_images(&[codes.clone()]).unwrap_err().to_string();
+        assert!(error.contains("below 16, found 16"), "{error}");
+        codes.levels[0].width = 3;
+        assert!(model.decode_images(&[codes]).is_err());
+    }
+}
