@@ -301,11 +301,12 @@ mod tests {
     fn codes_do_not_depend_on_the_batch() {
         let pictures: Vec<RgbImage> = (0..7).map(|seed| noise(seed, 32, 24)).collect();
         for model in small_models() {
-            let together = model.encode_images(&pictures).unwrap();
-            for (picture, codes) in pictures.iter().zip(&together) {
+            let codes = model.encode_images(&pictures).unwrap();
+            let decoded = model.decode_images(&codes).unwrap();
+            for ((picture, codes), decoded) in pictures.iter().zip(&codes).zip(&decoded) {
                 let alone = model.encode_images(std::slice::from_ref(picture)).unwrap();
                 assert_eq!(&alone[0], codes);
-                assert_eq!(model.decode_images(&alone).unwrap(), model.decode_images(&[codes.clone()]).unwrap());
+                assert!(&model.decode_images(&alone).unwrap()[0] == decoded, "a picture decoded alone differs");
             }
         }
     }
