@@ -165,6 +165,13 @@ impl Trainer {
             recipe.data.normalization = NormalizationChoice::Given(config.preprocessing.normalization);
         }
         let (data, preprocess) = access.open(spec, &recipe)?;
+        if data.train.is_empty() || data.valid.iter().all(|(_, source)| source.is_empty()) {
+            return Err(Error::Invalid(format!(
+                "{spec} leaves {} images to train on and none to validate on: training needs both; give more pictures or \
+                 another --set valid_fraction",
+                data.train.len()
+            )));
+        }
         let normalization = match recipe.data.normalization {
             NormalizationChoice::Measure => ksom_datasets::Normalization::measure(data.train.as_ref(), &preprocess)?,
             NormalizationChoice::Imagenet => ksom_datasets::Normalization::IMAGENET,
