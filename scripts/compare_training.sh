@@ -12,10 +12,11 @@ shift "$(($# < 3 ? $# : 3))"
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
 
-cargo run --release -q -p ksom-vqvae --example training_plan -- \
-    "folder:$data" "$out" "$steps" steps="$steps" validate_every=100 "$@"
+(cd "$here/.." && cargo build --release -q --workspace --bins --examples)
+built=${CARGO_TARGET_DIR:-$here/../target}/release
+"$built/examples/training_plan" "folder:$data" "$out" "$steps" steps="$steps" validate_every=100 "$@"
 cp "$out/model.safetensors" "$out/initial.safetensors"
-cargo run --release -q -p ksom-cli -- train --out "$out" --resume
+"$built/ksom" train --out "$out" --resume
 "$python" "$here/train_pytorch.py" --init "$out/initial.safetensors" --config "$out/config.json" --data "$data" \
     --batches "$out/batches.txt" --valid "$out/valid.txt" --validate-every 100 --steps "$steps" \
     --out "$out/pytorch.jsonl"
