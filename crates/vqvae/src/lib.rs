@@ -31,7 +31,9 @@ mod parameters;
 pub mod pth;
 mod recipe;
 mod residual;
+mod tape;
 mod tiling;
+mod train_step;
 mod trainer;
 mod training_state;
 mod vqvae;
@@ -52,7 +54,6 @@ pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
 pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice, TrainingRecipe, ValidationPart};
-pub use trainer::{
-    Base, DataAccess, Event, Flow, StepOutcome, StepReport, Summary, Trainer, ValidationReport, train_step,
-};
+pub use train_step::{Backpropagation, StepOutcome, train_step};
+pub use trainer::{Base, DataAccess, Event, Flow, StepReport, Summary, Trainer, ValidationReport};
 pub use training_state::Best;

@@ -26,6 +26,8 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) residual: Option<&'a [f32]>,
     pub(crate) relu: bool,
+    /// Of the output's shape: where it is not greater than zero, the output becomes zero.
+    pub(crate) mask: Option<&'a [f32]>,
 }
 
 /// A weight tensor seen as [outputs, inputs, kernel height, kernel width] through strides.
@@ -266,6 +268,10 @@ impl TileLoop<'_> {
         let columns = self.cols.min(self.channels - first_column);
         let panel = &phase.panels[first_column * run * runs..];
         let last = block.end == runs;
+        let at_end = |values: Option<&[f32]>| match values {
+            Some(values) if last => values[first_column..].as_ptr(),
+            _ => std::ptr::null(),
+        };
         let mut tile = ConvTile {
             rows: pixels.as_ptr(),
             a: source.values.wrapping_add(block.start * source.line_stride),
@@ -275,25 +281,23 @@ impl TileLoop<'_> {
             b: panel[block.start * run * self.cols..].as_ptr(),
             c: output.pointer(first_column),
             start: if block.start == 0 { Start::Bias(self.bias[first_column..].as_ptr()) } else { Start::Output },
-            residual: match self.epilogue.residual {
-                Some(residual) if last => residual[first_column..].as_ptr(),
-                _ => std::ptr::null(),
-            },
+            residual: at_end(self.epilogue.residual),
             relu: self.epilogue.relu && last,
+            mask: at_end(self.epilogue.mask),
         };
         let mut buffers: Option<Buffers> = None;
         for rows in pixels.chunks_exact(self.rows) {
             tile.rows = rows.as_ptr();
             // SAFETY: each row is the first tap of an output, inside the source by `reach` as all its runs are; the
             // panel has a row of `cols` columns for each element of the runs, the bias is padded to whole panels; an
-            // output, like the residual of the same shape, has `columns` columns at its offset; no other task has
-            // these outputs.
+            // output, like residual and mask of the same shape, has `columns` columns at its offset; no other task
+            // has these outputs.
             unsafe {
                 if columns == self.cols {
                     (self.kernel)(&tile);
                 } else {
                     const EMPTY: [f32; MAX_ROWS * MAX_COLS] = [0.0; MAX_ROWS * MAX_COLS];
-                    let buffers = buffers.get_or_insert(Buffers { output: EMPTY, residual: EMPTY });
+                    let buffers = buffers.get_or_insert(Buffers { output: EMPTY, residual: EMPTY, mask: EMPTY });
                     self.partial(&tile, rows, columns, buffers);
                 }
             }
@@ -310,15 +314,16 @@ impl TileLoop<'_> {
         for (r, &(from, to)) in rows.iter().enumerate() {
             let at = r * self.cols;
             own[r] = (from, at);
-            // SAFETY: the caller vouches for `columns` elements of output and residual at `to`.
-            unsafe {
-                if matches!(tile.start, Start::Output) {
-                    buffers.output[at..at + columns]
-                        .copy_from_slice(std::slice::from_raw_parts(tile.c.add(to), columns));
-                }
-                if !tile.residual.is_null() {
-                    buffers.residual[at..at + columns]
-                        .copy_from_slice(std::slice::from_raw_parts(tile.residual.add(to), columns));
+            let starts_from_output = matches!(tile.start, Start::Output);
+            for (from, own, wanted) in [
+                (tile.c.cast_const(), &mut buffers.output, starts_from_output),
+                (tile.residual, &mut buffers.residual, !tile.residual.is_null()),
+                (tile.mask, &mut buffers.mask, !tile.mask.is_null()),
+            ] {
+                if wanted {
+                    // SAFETY: the caller vouches for `columns` elements of output, residual and mask at `to`.
+                    let columns_there = unsafe { std::slice::from_raw_parts(from.add(to), columns) };
+                    own[at..at + columns].copy_from_slice(columns_there);
                 }
             }
         }
@@ -326,9 +331,10 @@ impl TileLoop<'_> {
             rows: own.as_ptr(),
             c: buffers.output.as_mut_ptr(),
             residual: if tile.residual.is_null() { std::ptr::null() } else { buffers.residual.as_ptr() },
+            mask: if tile.mask.is_null() { std::ptr::null() } else { buffers.mask.as_ptr() },
             ..*tile
         };
-        // SAFETY: input and panel are the caller's; output and residual are whole tiles of our own.
+        // SAFETY: input and panel are the caller's; output, residual and mask are whole tiles of our own.
         unsafe { (self.kernel)(&whole) };
         for (r, &(_, to)) in rows.iter().enumerate() {
             for column in 0..columns {
@@ -339,10 +345,11 @@ impl TileLoop<'_> {
     }
 }
 
-/// A tile of output and of residual.
+/// A tile of output, of residual and of mask.
 struct Buffers {
     output: [f32; MAX_ROWS * MAX_COLS],
     residual: [f32; MAX_ROWS * MAX_COLS],
+    mask: [f32; MAX_ROWS * MAX_COLS],
 }
 
 /// The bias, zero where there is none, padded to whole panels.

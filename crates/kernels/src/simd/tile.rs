@@ -7,7 +7,7 @@ use super::{MAX_COLS, MAX_ROWS, Vector};
 /// One tile of a product of rows with a packed panel: rows are output pixels, columns output channels. All rows and
 /// columns are computed and written; where there are fewer rows the last is repeated.
 pub(crate) struct ConvTile {
-    /// For each row where in `a` its first run begins, and where in `c` (and in `residual`) its columns lie.
+    /// For each row where in `a` its first run begins, and where in `c` (and `residual`, `mask`) its columns lie.
     pub(crate) rows: *const (usize, usize),
     /// The input.
     pub(crate) a: *const f32,
@@ -27,6 +27,8 @@ pub(crate) struct ConvTile {
     pub(crate) residual: *const f32,
     /// Whether max(0, ·) is applied at the end.
     pub(crate) relu: bool,
+    /// If not null: where this is not greater than zero, the output becomes zero.
+    pub(crate) mask: *const f32,
 }
 
 /// Where the sums of a tile begin.
@@ -102,6 +104,14 @@ pub(crate) unsafe fn conv<V: Vector, const ROWS: usize, const COLS: usize>(t: &C
             for row in &mut acc {
                 for sum in row {
                     *sum = sum.relu();
+                }
+            }
+        }
+        if !t.mask.is_null() {
+            for r in 0..ROWS {
+                for v in 0..COLS {
+                    let mask = V::load(t.mask.add(rows[r].1 + v * V::LANES));
+                    acc[r][v] = mask.if_greater(V::zero(), acc[r][v], V::zero());
                 }
             }
         }
