@@ -48,6 +48,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Decode(args) => output::print(&commands::decode::run(args, &settings)?, &settings),
         Command::Reconstruct(args) => output::print(&commands::reconstruct::run(args, &settings)?, &settings),
         Command::Eval(args) => output::print(&commands::eval::run(args, &settings)?, &settings),
+        Command::Bench(args) => output::print(&commands::bench::run(args, &settings)?, &settings),
         Command::Info(args) => output::print(&commands::info::run(args, &settings)?, &settings),
         Command::List(args) => output::print(&commands::list::run(args)?, &settings),
         Command::Convert(args) => output::print(&commands::convert::run(args, &settings)?, &settings),

@@ -4,7 +4,7 @@
 use crate::access::{check, check_shape, tensor, with_slice};
 use crate::error::Error;
 use crate::simd::tile::{Best, ScoreTile};
-use crate::simd::{Isa, MAX_COLS, MAX_ROWS};
+use crate::simd::{Isa, MAX_ROWS, MAX_SCORE_COLS};
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
@@ -81,7 +81,7 @@ pub(crate) struct Codebook<'a> {
 
 impl<'a> Codebook<'a> {
     pub(crate) fn new(isa: &'a Isa, w: &'a [f32], num_codes: usize, depth: usize) -> Self {
-        let cols = isa.cols;
+        let cols = isa.tiles[0].cols;
         let padded = num_codes.next_multiple_of(cols);
         let mut panels = vec![0f32; padded * depth];
         panels.par_chunks_exact_mut(depth * cols).zip(w.par_chunks(depth * cols)).for_each(|(panel, codes)| {
@@ -101,7 +101,7 @@ impl<'a> Codebook<'a> {
 
     /// The `wanted` nearest codes of each row of `x`.
     pub(crate) fn search(&self, x: &[f32], wanted: usize, codes: &mut [u32]) {
-        let (rows, cols) = (self.isa.rows, self.isa.cols);
+        let (rows, cols) = (self.isa.tiles[0].rows, self.isa.tiles[0].cols);
         let n = x.len() / self.depth;
         let mut best = vec![Best::EMPTY; n.next_multiple_of(rows)];
         let pass = (PASS / (self.depth * cols)).max(1);
@@ -128,7 +128,7 @@ impl<'a> Codebook<'a> {
                 }
             }
         }
-        let mut candidates = Vec::with_capacity(2 * MAX_COLS);
+        let mut candidates = Vec::with_capacity(2 * MAX_SCORE_COLS);
         for ((x, best), codes) in x.chunks_exact(self.depth).zip(&best).zip(codes.chunks_exact_mut(wanted)) {
             self.decide(x, best, &mut candidates, codes);
         }
@@ -137,7 +137,7 @@ impl<'a> Codebook<'a> {
     /// Picks the nearest codes from the best of each lane.
     fn decide(&self, x: &[f32], best: &Best, candidates: &mut Vec<(f64, usize)>, codes: &mut [u32]) {
         let wanted = codes.len().min(self.num_codes);
-        let lanes = self.isa.cols;
+        let lanes = self.isa.tiles[0].cols;
         // The score that the last of the wanted has, and its code.
         let mut top = [(f32::NEG_INFINITY, 0f32); 2];
         for (scores, index) in [(&best.score, &best.index), (&best.second_score, &best.second_index)] {

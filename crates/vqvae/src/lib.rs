@@ -38,6 +38,7 @@ mod trainer;
 mod training_state;
 mod vqvae;
 mod vqvae2;
+mod work;
 
 pub use checkpoint::weights_path;
 pub use codes::CodesFile;
@@ -48,7 +49,7 @@ pub use error::{Error, Result};
 pub use evaluation::{EvaluateOptions, Evaluation, LevelEvaluation, MapQuality, Quality, evaluate};
 pub use files::{write_atomic, write_atomic_with};
 pub use images::{CodeGrid, ImageCodes};
-pub use ksom_kernels::{AdamW, Backend};
+pub use ksom_kernels::{AdamW, Backend, instruction_set};
 pub use model::Model;
 pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;
@@ -57,3 +58,4 @@ pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice,
 pub use train_step::{Backpropagation, StepOutcome, train_step};
 pub use trainer::{Base, DataAccess, Event, Flow, StepReport, Summary, Trainer, ValidationReport};
 pub use training_state::Best;
+pub use work::MultiplyAdds;

@@ -127,7 +127,7 @@ impl Model {
     /// # Errors
     /// The shape is another one, or sides are no multiples of the stride.
     pub fn encode(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
-        self.network.encode(&self.input(pixels, None)?)
+        self.codes(&self.input(pixels, None)?)
     }
 
     /// Codes, u32 [N, h, w] per level → pictures f32 [N, 3, H, W] in normalised units.
@@ -183,6 +183,11 @@ impl Model {
         let Reconstruction { pixels, quantizer_loss, levels } =
             self.reconstruction(&self.input(pixels, None)?, codes)?;
         Ok(ForwardOutput { reconstruction: self.compute.backend.leave(&pixels)?, quantizer_loss, levels })
+    }
+
+    /// Codes of each level of pictures in the backend's layout.
+    pub(crate) fn codes(&self, pixels: &Maps) -> Result<Vec<Tensor>> {
+        self.network.encode(pixels)
     }
 
     /// The forward pass in the backend's layout.

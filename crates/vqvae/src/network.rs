@@ -70,7 +70,15 @@ impl QuantizeLayer {
     /// Feature maps → codes [N, h, w].
     pub(crate) fn encode(&self, x: &Maps) -> Result<Tensor> {
         let (rows, positions) = self.backend.to_rows(&x.values)?;
+        self.count(x, &rows);
         Ok(self.quantizer.assign(&rows)?.reshape(positions)?)
+    }
+
+    /// Counts the search for the nearest codes.
+    fn count(&self, x: &Maps, rows: &Tensor) {
+        if let Some(tape) = x.tape() {
+            tape.count(rows.elem_count() * self.quantizer.config().num_codes, 0);
+        }
     }
 
     /// Codes [N, h, w] → feature maps of type `dtype`.
@@ -83,6 +91,7 @@ impl QuantizeLayer {
     /// Feature maps → quantised feature maps with a straight-through gradient, the loss, and what was seen.
     pub(crate) fn forward(&self, x: &Maps, codes: Option<&Tensor>) -> Result<(Maps, Tensor, LevelOutput)> {
         let (rows, positions) = self.backend.to_rows(&x.values)?;
+        self.count(x, &rows);
         let Quantized { output, codes, loss, perplexity } = match codes {
             Some(codes) => self.quantizer.forward_with(&rows, &codes.flatten_all()?)?,
             None => self.quantizer.forward(&rows)?,

@@ -197,6 +197,10 @@ impl Conv2d {
         let detached =
             Self { weight: self.weight.detach(), bias: self.bias.as_ref().map(Tensor::detach), ..self.clone() };
         let values = detached.apply(&x.values, residual_values, relu)?;
+        // Each position of the smaller side meets the whole weight.
+        let (positions, _) = self.backend.to_rows(if self.config.transposed { &x.values } else { &values })?;
+        let work = positions.dim(0)? * self.weight.elem_count();
+        tape.count(work, if self.config.input_grad { 2 * work } else { work });
         let inputs: Vec<&Maps> = std::iter::once(x).chain(residual).collect();
         let (conv, x, residual) = (self.clone(), x.clone(), residual.cloned());
         Ok(tape.record(&inputs, values, relu, move |grad, gradients| {

@@ -79,6 +79,14 @@ struct Record {
     slots: Vec<Slot>,
     /// The operations in their order, each with the index of its result.
     operations: Vec<(usize, Backward)>,
+    multiply_adds: Counts,
+}
+
+/// Multiply-adds in each direction.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) forward: u64,
+    pub(crate) backward: u64,
 }
 
 /// The gradient of maps, as it adds up.
@@ -120,10 +128,22 @@ impl Tape {
         result
     }
 
+    /// Counts the work of an operation.
+    pub(crate) fn count(&self, forward: usize, backward: usize) {
+        let counts = &mut self.0.borrow_mut().multiply_adds;
+        counts.forward += forward as u64;
+        counts.backward += backward as u64;
+    }
+
+    /// The work counted so far.
+    pub(crate) fn multiply_adds(&self) -> Counts {
+        self.0.borrow().multiply_adds
+    }
+
     /// The gradients of all parameters by their tensors, from the gradient `grad` of `output`; the quantisers add those
     /// of `share` times their loss.
     pub(crate) fn backward(&self, output: &Maps, grad: Tensor, share: f64) -> Result<HashMap<TensorId, Tensor>> {
-        let Record { slots, operations } = self.0.take();
+        let Record { slots, operations, .. } = self.0.take();
         let mut gradients = Gradients { slots, parameters: HashMap::new(), share };
         if let Some(place) = &output.place {
             gradients.slots[place.index].grad = Some(grad);

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 /// Elements per task; fixed, so that sums do not depend on the number of threads.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// Sums of `grad` [.., channels] over all but the last axis.
 pub(crate) fn channel_sums(grad: &[f32], channels: usize) -> Vec<f32> {

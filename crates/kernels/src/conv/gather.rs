@@ -4,7 +4,7 @@
 use super::geometry::{Axis, Dims, reach};
 use crate::memory::{Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
-use crate::simd::{Isa, MAX_COLS, MAX_ROWS};
+use crate::simd::{DOT_COLS, Isa, MAX_COLS, MAX_ROWS};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -53,15 +53,16 @@ pub(crate) fn gather(
     epilogue: Epilogue,
 ) -> Vec<f32> {
     debug_assert_eq!(x.len(), dims.len());
-    let narrow = w.outputs <= isa.narrow_cols;
-    let (rows, cols, kernel) =
-        if narrow { (isa.narrow_rows, isa.narrow_cols, isa.conv_narrow) } else { (isa.rows, isa.cols, isa.conv) };
+    // By the weight alone, so that an output's bits do not depend on the size of the picture.
+    let dot = w.outputs == DOT_COLS && w.inputs.is_multiple_of(isa.lanes);
+    let tile = if w.outputs <= isa.lanes { &isa.tiles[isa.tiles.len() - 1] } else { &isa.tiles[0] };
+    let (rows, cols, kernel) = if dot { (isa.dot_rows, DOT_COLS, isa.dot) } else { (tile.rows, tile.cols, tile.conv) };
     let bias = padded_bias(epilogue.bias, w.outputs, cols);
     let phases: Vec<Phase> = axes
         .0
         .iter()
         .flat_map(|y| axes.1.iter().map(move |x| (y, x)))
-        .map(|(y, x)| Phase { y, x, panels: pack(w, y, x, cols) })
+        .map(|(y, x)| Phase { y, x, panels: if dot { pack_dot(w, y, x, isa.lanes) } else { pack(w, y, x, cols) } })
         .collect();
     let count = |axes: &[Axis]| axes.iter().map(|axis| axis.count).max().unwrap_or(0);
     let grid = (count(axes.0), count(axes.1));
@@ -385,4 +386,21 @@ fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Vec<f32> {
         }
     });
     panels
+}
+
+/// The weights of one set of taps for [`crate::simd::tile::dot`]: [tap y, tap x, input / lanes][output][input % lanes].
+fn pack_dot(w: Weight, y: &Axis, x: &Axis, lanes: usize) -> Vec<f32> {
+    let mut panel = Vec::with_capacity(y.taps.len() * x.taps.len() * w.inputs * w.outputs);
+    for &ky in &y.taps {
+        for &kx in &x.taps {
+            let tap = ky * w.kernel_width + kx;
+            for first in (0..w.inputs).step_by(lanes) {
+                for output in 0..w.outputs {
+                    let from = output * w.output_stride + first * w.input_stride + tap;
+                    panel.extend((0..lanes).map(|lane| w.values[from + lane * w.input_stride]));
+                }
+            }
+        }
+    }
+    panel
 }
