@@ -1,5 +1,7 @@
 //! The `ksom` command.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod arguments;
 mod commands;
 mod console;
@@ -22,12 +24,9 @@ use clap::Parser;
 use crate::arguments::{Cli, Command};
 use crate::settings::Settings;
 
-/// Keeps freed memory for the next buffer of its size, where the system's allocators hand it back and fault it in anew
-/// at each step.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    #[cfg(feature = "mimalloc")]
+    allocator::keep_freed_memory();
     failure::install_panic_hook();
     // Exits with 2 on wrong usage, and with 0 for --help and --version.
     let cli = Cli::parse();

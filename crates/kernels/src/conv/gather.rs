@@ -2,7 +2,7 @@
 //! gathers its taps from a zero-padded copy of the input and meets the weights, packed into panels, in registers.
 
 use super::geometry::{Axis, Dims, reach};
-use crate::memory::{Shared, filled, with_scratch};
+use crate::memory::{Aligned, Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
 use crate::simd::{DOT_COLS, Isa, MAX_COLS, MAX_ROWS};
 use rayon::prelude::*;
@@ -89,7 +89,7 @@ pub(crate) fn gather(
 struct Phase<'a> {
     y: &'a Axis,
     x: &'a Axis,
-    panels: Vec<f32>,
+    panels: Aligned,
 }
 
 /// Part of the outputs: images, and of each phase's outputs these rows and columns.
@@ -151,7 +151,7 @@ struct Source {
 }
 
 impl Source {
-    fn new(x: &[f32], dims: Dims, axes: (&[Axis], &[Axis]), task: &Task, scratch: &mut Vec<f32>) -> Self {
+    fn new(x: &[f32], dims: Dims, axes: (&[Axis], &[Axis]), task: &Task, scratch: &mut Aligned) -> Self {
         let (top, bottom) = reach(axes.0, task.rows.start, task.rows.end);
         let (left, right) = reach(axes.1, task.columns.start, task.columns.end);
         let inside = |from: isize, to: isize, size: usize| from >= 0 && to <= size as isize;
@@ -168,7 +168,7 @@ impl Source {
         }
         let lines = (bottom - top) as usize;
         let line = (right - left) as usize * dims.channels;
-        scratch.resize(task.images.len() * lines * line, 0.0);
+        scratch.resize(task.images.len() * lines * line);
         let (clip_left, clip_right) = (left.clamp(0, dims.width as isize), right.clamp(0, dims.width as isize));
         let before = (clip_left - left) as usize * dims.channels;
         let copied = (clip_right - clip_left).max(0) as usize * dims.channels;
@@ -363,9 +363,9 @@ fn padded_bias(bias: Option<&[f32]>, channels: usize, cols: usize) -> Vec<f32> {
 }
 
 /// The weights of one set of taps in panels [column / cols][tap y, tap x, input][column % cols], padded with zeros.
-fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Vec<f32> {
+fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Aligned {
     let depth = y.taps.len() * x.taps.len() * w.inputs;
-    let mut panels = vec![0.0; depth * w.outputs.next_multiple_of(cols)];
+    let mut panels = Aligned::zeros(depth * w.outputs.next_multiple_of(cols));
     if depth == 0 {
         return panels;
     }
@@ -389,15 +389,18 @@ fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Vec<f32> {
 }
 
 /// The weights of one set of taps for [`crate::simd::tile::dot`]: [tap y, tap x, input / lanes][output][input % lanes].
-fn pack_dot(w: Weight, y: &Axis, x: &Axis, lanes: usize) -> Vec<f32> {
-    let mut panel = Vec::with_capacity(y.taps.len() * x.taps.len() * w.inputs * w.outputs);
+fn pack_dot(w: Weight, y: &Axis, x: &Axis, lanes: usize) -> Aligned {
+    let mut panel = Aligned::zeros(y.taps.len() * x.taps.len() * w.inputs * w.outputs);
+    let mut registers = panel.chunks_exact_mut(lanes);
     for &ky in &y.taps {
         for &kx in &x.taps {
             let tap = ky * w.kernel_width + kx;
             for first in (0..w.inputs).step_by(lanes) {
-                for output in 0..w.outputs {
+                for (output, register) in (0..w.outputs).zip(registers.by_ref()) {
                     let from = output * w.output_stride + first * w.input_stride + tap;
-                    panel.extend((0..lanes).map(|lane| w.values[from + lane * w.input_stride]));
+                    for (lane, to) in register.iter_mut().enumerate() {
+                        *to = w.values[from + lane * w.input_stride];
+                    }
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! packed once per band of pixels and reused by all taps.
 
 use super::geometry::Dims;
-use crate::memory::with_scratch;
+use crate::memory::{Aligned, with_scratch};
 use crate::simd::tile::GradTile;
 use crate::simd::{Isa, Tile};
 use rayon::prelude::*;
@@ -190,14 +190,14 @@ impl<'a> Job<'a> {
     }
 
     /// Adds a band's products to the sums of `blocks`.
-    fn add_band(&self, band: &Band, blocks: Range<usize>, scratch: &mut Vec<f32>, sums: &mut [f32]) {
+    fn add_band(&self, band: &Band, blocks: Range<usize>, scratch: &mut Aligned, sums: &mut [f32]) {
         let (rows, cols) = (self.tile.rows, self.tile.cols);
         let [lines, width] = self.extent(band.rows.len(), band.columns.len());
         let positions = if self.unrolled { band.pixels() } else { band.images.len() * lines * width };
         let group_len = band.pixels() * rows;
         let block_len = positions * cols;
-        scratch.resize(self.groups * group_len + blocks.len() * block_len, 0.0);
-        let (packed_pixels, packed_patches) = scratch.split_at_mut(self.groups * group_len);
+        scratch.resize(blocks.len() * block_len + self.groups * group_len);
+        let (packed_patches, packed_pixels) = scratch.split_at_mut(blocks.len() * block_len);
         self.pack_pixels(band, packed_pixels);
         for (block, to) in blocks.zip(packed_patches.chunks_exact_mut(block_len)) {
             if self.unrolled {
