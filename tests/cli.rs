@@ -2,6 +2,15 @@
 
 #[path = "cli/codes.rs"]
 mod codes;
+#[cfg(feature = "hub")]
+#[path = "cli/hub.rs"]
+mod hub;
+#[cfg(feature = "hub")]
+#[path = "cli/hub_faults.rs"]
+mod hub_faults;
+#[cfg(feature = "hub")]
+#[path = "hub_server/mod.rs"]
+mod hub_server;
 #[path = "cli/models.rs"]
 mod models;
 #[path = "cli/pictures.rs"]
@@ -12,3 +21,5 @@ mod support;
 mod training;
 #[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/zoo.rs"]
+mod zoo;

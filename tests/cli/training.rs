@@ -162,7 +162,7 @@ fn finetuning_goes_on_from_a_model() {
     let space = Workspace::new();
     space.train("base", 0);
     let before = std::fs::read(space.path("base/model.safetensors")).unwrap();
-    let args = ["finetune", "base", "--data", "data", "--out", "run", "--steps", "20", "--set", "validate_every=10"];
+    let args = ["finetune", "base", "--data", "data", "--out", "run", "--steps", "60", "--set", "validate_every=20"];
     let report = space.json(&[&args[..], &["--set", "size=[32,32]", "--set", "batch_size=4"]].concat());
     let (mse_before, mse_after) = (report["mse_before"].as_f64().unwrap(), report["mse_after"].as_f64().unwrap());
     assert!(mse_after < mse_before, "{mse_before} → {mse_after}");

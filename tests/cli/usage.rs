@@ -4,7 +4,8 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 9] = ["train", "finetune", "encode", "decode", "reconstruct", "eval", "info", "list", "convert"];
+const COMMANDS: [&str; 11] =
+    ["train", "finetune", "encode", "decode", "reconstruct", "eval", "info", "list", "pull", "push", "convert"];
 
 #[test]
 fn help_of_every_command_carries_an_example() {
@@ -70,7 +71,7 @@ fn failures_say_what_to_do() {
     for (args, says) in [
         (&["info", "nowhere"][..], &["\"nowhere\"", "cifar10-ksom"][..]),
         (&["info", "empty"], &["empty", "expected a model directory", "config.json"]),
-        (&["info", "someone/model"], &["someone/model", "Hub", "model.safetensors"]),
+        (&["info", "someone/model"], &["no folder someone/model", "Hub", "`ksom pull someone/model`"]),
         (&["info", "someone/model@v1"], &["someone/model@v1", "Hub"]),
         (&["info", "./runs/none"], &["./runs/none", "check the path"]),
         (&["encode", "b.png", "-o", "c.safetensors"], &["b.png"]),

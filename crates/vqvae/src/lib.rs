@@ -20,6 +20,7 @@ mod convert;
 mod error;
 mod evaluation;
 mod files;
+mod hub;
 mod images;
 pub mod metrics;
 mod metrics_log;
@@ -28,8 +29,10 @@ mod network;
 mod nn;
 mod optimizer;
 mod parameters;
+mod part;
 pub mod pth;
 mod recipe;
+mod recorded;
 mod residual;
 mod tiling;
 mod trainer;
@@ -45,13 +48,18 @@ pub use convert::paper_normalization;
 pub use error::{Error, Result};
 pub use evaluation::{EvaluateOptions, Evaluation, LevelEvaluation, MapQuality, Quality, evaluate};
 pub use files::{write_atomic, write_atomic_with};
+pub use hub::{CachedModel, CardOptions, Hub, HubModel, HubName, Package, PackedFile, Token, sha256};
+#[cfg(feature = "hub")]
+pub use hub::{HubEvent, PushOptions, Pushed};
 pub use images::{CodeGrid, ImageCodes};
 pub use ksom_kernels::{AdamW, Backend};
 pub use model::Model;
 pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
+pub use part::Part;
 pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice, TrainingRecipe, ValidationPart};
+pub use recorded::{RecordedMetrics, record_evaluation};
 pub use trainer::{
     Base, DataAccess, Event, Flow, StepOutcome, StepReport, Summary, Trainer, ValidationReport, train_step,
 };
