@@ -1,6 +1,9 @@
 //! pull, push, and models by their names on the Hub, against a server of our own.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use ksom_vqvae::{Compute, Hub, HubEvent, Model};
 
 use crate::hub_server::{HubServer, OWNER_TOKEN, READER_TOKEN};
 use crate::support::{Workspace, pixels};
@@ -270,6 +273,30 @@ fn files_can_be_copied_to_a_folder() {
     assert_eq!(std::fs::read(space.path("here/config.json")).unwrap(), b"mine");
     space.ok(&["pull", "owner/tiny", "--local-dir", "here", "--overwrite"]);
     assert!(files(&space, "here") == files(&space, "run"));
+}
+
+#[test]
+fn the_library_pulls_too() {
+    let (space, server) = at_a_hub();
+    let commit = publish(&space, &server, "run", "owner/tiny", false);
+    let hub = Hub {
+        endpoint: server.endpoint().to_string(),
+        token: None,
+        cache: space.path("cache"),
+        offline: false,
+        timeout: Duration::from_secs(10),
+    };
+    let mut received = 0;
+    let pulled = hub
+        .pull(&"owner/tiny".parse().unwrap(), &mut |event| {
+            if let HubEvent::Downloading { file: "model.safetensors", bytes, .. } = event {
+                received = bytes;
+            }
+        })
+        .unwrap();
+    assert_eq!((pulled.commit, received), (commit, files(&space, "run")[1].len() as u64));
+    Model::load(pulled.folder, &Compute::cpu()).unwrap();
+    assert_eq!(hub.cached_models().len(), 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The loopback Hub by itself, for other programs to talk to: `cargo run --release -p ksom-cli --example hub_server`.
 
 #[path = "mod.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
+#[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 mod hub_server;
 
 fn main() {

@@ -40,6 +40,8 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
                 None => refusal(404, "", "no such object"),
             }
         }
+        // The address is the permission.
+        ("PUT", ["lfs", oid]) => lfs_upload(request, store, oid),
         ("POST" | "PUT", _) if who == Who::Nobody => refusal(401, "", "Access to this resource needs a token"),
         ("POST" | "PUT", _) if who == Who::Reader => refusal(403, "", "This token may read, but not write"),
         ("POST", ["api", "models", owner, name, "branch", branch]) => {
@@ -51,7 +53,6 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
         ("POST", [owner, name, "info", "lfs", "objects", "batch"]) if name.ends_with(".git") => {
             with(store, who, owner, name.trim_end_matches(".git"), |_| lfs_batch(request, endpoint))
         }
-        ("PUT", ["lfs", oid]) => lfs_upload(request, store, oid),
         ("POST", ["api", "models", owner, name, "commit", revision]) => {
             commit(request, store, owner, name, revision, endpoint)
         }
@@ -116,10 +117,11 @@ fn resolve(request: &Request, repository: &Repository, revision: &str, path: &st
             .with("X-Repo-Commit", commit)
             .with("ETag", format!("\"{}\"", file.oid()));
     }
-    // Large files come from elsewhere.
+    // Large files come from another host, where the token does not go.
     let [owner, name] = [&request.path[0], &request.path[1]];
+    let elsewhere = endpoint.replace("127.0.0.1", "localhost");
     Response::new(302, Vec::new())
-        .with("Location", format!("{endpoint}/cdn/{owner}/{name}/{commit}/{path}"))
+        .with("Location", format!("{elsewhere}/cdn/{owner}/{name}/{commit}/{path}"))
         .with("X-Repo-Commit", commit)
         .with("X-Linked-Etag", format!("\"{}\"", file.sha256()))
         .with("X-Linked-Size", file.bytes.len())
