@@ -33,6 +33,9 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
         ("GET" | "HEAD", [owner, name, "resolve", revision, file @ ..]) => {
             with(store, who, owner, name, |r| resolve(request, r, revision, &file.join("/"), endpoint))
         }
+        ("GET" | "HEAD", ["cdn", ..]) if who != Who::Nobody => {
+            refusal(400, "", "a token was sent to where it does not belong")
+        }
         ("GET" | "HEAD", ["cdn", owner, name, commit, file @ ..]) => {
             let found = store.repositories.get(&format!("{owner}/{name}")).and_then(|r| r.commits.get(*commit));
             match found.and_then(|tree| tree.get(&file.join("/"))) {

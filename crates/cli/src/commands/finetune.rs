@@ -18,7 +18,7 @@ use crate::training::{RunReport, TrainingArgs, announce, drive};
   ksom finetune cifar10-ksom --data photos --out runs/photos
   ksom finetune owner/model --data photos --out runs/photos --only decoder
 
-Pictures can be of any size and shape. A fifth of them is kept from training: fine-tuning ends once four validations on
+Pictures can be of any size and shape. A fifth of them is kept from training: fine-tuning ends once six validations on
 those brought nothing better, and RUN holds the best model, which is the one it began with if nothing was better.")]
 pub struct FinetuneArgs {
     /// The model to start from: a model directory, the name of a built-in model, or owner/name[@revision] on the Hub
@@ -35,7 +35,7 @@ pub struct FinetuneArgs {
     /// which the model has come to
     #[arg(long)]
     restart_neighborhood: bool,
-    /// End after this many validations in a row without a better one; 0: never [default: the recipe's, 4]
+    /// End after this many validations in a row without a better one; 0: never [default: the recipe's, 6]
     #[arg(long, value_name = "N")]
     patience: Option<u64>,
     #[command(flatten)]
