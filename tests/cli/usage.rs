@@ -102,6 +102,19 @@ fn devices_that_were_left_out_are_said_so() {
     }
 }
 
+#[cfg(not(feature = "hub"))]
+#[test]
+fn the_hub_that_was_left_out_is_said_so() {
+    let mut space = Workspace::new();
+    space.set("HF_HUB_OFFLINE", "");
+    space.train("run", 0);
+    for args in [&["pull", "owner/name"][..], &["info", "owner/name"], &["push", "run", "owner/name"]] {
+        let error = space.fails(args);
+        assert!(error.contains("without the feature `hub`"), "{error}");
+    }
+    space.ok(&["push", "run", "owner/name", "--dry-run"]);
+}
+
 #[test]
 fn results_are_json_where_asked_for() {
     let space = Workspace::new();

@@ -1,24 +1,9 @@
 //! The Hub, where this program was built with it.
 
 use anyhow::Result;
-use ksom_vqvae::{HubModel, HubName, Package};
+use ksom_vqvae::{HubModel, HubName, Package, PushOptions, Pushed};
 
 use crate::console::Console;
-
-/// How a model goes to the Hub.
-pub struct PushArguments {
-    pub private: bool,
-    pub message: Option<String>,
-    pub create_pr: bool,
-}
-
-/// What became of it.
-pub struct PushOutcome {
-    pub commit: Option<String>,
-    pub url: String,
-    pub pull_request: Option<String>,
-    pub created: bool,
-}
 
 /// Brings a model into the cache.
 #[cfg(feature = "hub")]
@@ -29,14 +14,9 @@ pub fn pull(name: &HubName, console: &Console) -> Result<HubModel> {
 
 /// Uploads a model.
 #[cfg(feature = "hub")]
-pub fn push(package: &Package, name: &HubName, args: PushArguments, console: &Console) -> Result<PushOutcome> {
-    use ksom_vqvae::{Hub, PushOptions, Pushed};
-
+pub fn push(package: &Package, name: &HubName, options: &PushOptions, console: &Console) -> Result<Pushed> {
     let transfer = crate::transfer::Transfer::new(console);
-    let options = PushOptions { private: args.private, message: args.message, create_pr: args.create_pr };
-    let Pushed { commit, url, pull_request, created, .. } =
-        Hub::from_env()?.push(package, name, &options, &mut |event| transfer.tell(event))?;
-    Ok(PushOutcome { commit, url, pull_request, created })
+    Ok(ksom_vqvae::Hub::from_env()?.push(package, name, options, &mut |event| transfer.tell(event))?)
 }
 
 /// What was pulled by others can be used nevertheless.
@@ -48,7 +28,7 @@ pub fn pull(name: &HubName, _: &Console) -> Result<HubModel> {
 }
 
 #[cfg(not(feature = "hub"))]
-pub fn push(_: &Package, _: &HubName, _: PushArguments, _: &Console) -> Result<PushOutcome> {
+pub fn push(_: &Package, _: &HubName, _: &PushOptions, _: &Console) -> Result<Pushed> {
     anyhow::bail!(LEFT_OUT)
 }
 

@@ -48,9 +48,11 @@ pub use convert::paper_normalization;
 pub use error::{Error, Result};
 pub use evaluation::{EvaluateOptions, Evaluation, LevelEvaluation, MapQuality, Quality, evaluate};
 pub use files::{write_atomic, write_atomic_with};
-pub use hub::{CachedModel, CardOptions, Hub, HubModel, HubName, Package, PackedFile, Token, sha256};
 #[cfg(feature = "hub")]
-pub use hub::{HubEvent, PushOptions, Pushed};
+pub use hub::HubEvent;
+pub use hub::{
+    CachedModel, CardOptions, Hub, HubModel, HubName, Package, PackedFile, PushOptions, Pushed, Token, sha256,
+};
 pub use images::{CodeGrid, ImageCodes};
 pub use ksom_kernels::{AdamW, Backend};
 pub use model::Model;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_vqvae::{CardOptions, HubName, Package};
+use ksom_vqvae::{CardOptions, HubName, Package, PushOptions};
 use serde::Serialize;
 
 use crate::failure::Usage;
-use crate::hub::{self, PushArguments};
+use crate::hub;
 use crate::output::{Block, Report, bytes, table};
 use crate::settings::Settings;
 
@@ -105,8 +105,8 @@ pub fn run(args: PushArgs, settings: &Settings) -> Result<PushReport> {
         report.card = Some(String::from_utf8_lossy(package.card()).into_owned());
         return Ok(report);
     }
-    let push = PushArguments { private: args.private, message: args.message, create_pr: args.create_pr };
-    let outcome = hub::push(&package, &name, push, &settings.console)?;
+    let push = PushOptions { private: args.private, message: args.message, create_pr: args.create_pr };
+    let outcome = hub::push(&package, &name, &push, &settings.console)?;
     report.commit = outcome.commit;
     report.url = Some(outcome.url);
     report.pull_request = outcome.pull_request;

@@ -7,8 +7,7 @@
 //! .locks/models--owner--name/<name of the contents>.lock
 //! ```
 
-use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::digest::ContentName;
@@ -16,7 +15,6 @@ use super::name::{HubName, is_commit};
 use super::{Hub, MODEL_FILES};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::files::write_atomic;
 
 const PREFIX: &str = "models--";
 
@@ -56,34 +54,25 @@ pub(crate) enum Absent {
 /// The part of the cache that belongs to one repository.
 pub(crate) struct RepositoryCache {
     repository: String,
-    folder: PathBuf,
-    locks: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl RepositoryCache {
     pub(crate) fn new(cache: &Path, name: &HubName) -> Self {
         let folder = format!("{PREFIX}{}--{}", name.owner(), name.name());
-        Self {
-            repository: name.repository().to_string(),
-            locks: cache.join(".locks").join(&folder),
-            folder: cache.join(folder),
-        }
+        Self { repository: name.repository().to_string(), folder: cache.join(folder) }
     }
 
-    pub(crate) fn blob(&self, contents: &ContentName) -> PathBuf {
-        self.folder.join("blobs").join(contents.as_str())
-    }
-
-    fn snapshot(&self, commit: &str) -> PathBuf {
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
     }
 
-    fn reference(&self, revision: &str) -> PathBuf {
+    pub(super) fn reference(&self, revision: &str) -> PathBuf {
         revision.split('/').fold(self.folder.join("refs"), |path, part| path.join(part))
     }
 
     /// The commit that a revision was last found to be.
-    fn commit_of(&self, revision: &str) -> Option<String> {
+    pub(super) fn commit_of(&self, revision: &str) -> Option<String> {
         if is_commit(revision) {
             return Some(revision.to_string());
         }
@@ -105,58 +94,6 @@ impl RepositoryCache {
             }
         }
         Ok(HubModel { repository: self.repository.clone(), commit, folder })
-    }
-
-    /// Waits until no other process downloads these contents; `on_wait` is told if one does.
-    pub(crate) fn lock(&self, contents: &ContentName, on_wait: impl FnOnce()) -> Result<File> {
-        create_folder(&self.locks)?;
-        let path = self.locks.join(format!("{}.lock", contents.as_str()));
-        let failed = |source| Error::io("lock", &path, source);
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                on_wait();
-                file.lock().map_err(failed)?;
-            }
-            // Some network file systems have no locks: two downloads then do the same work, and each renames whole files.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        Ok(file)
-    }
-
-    /// Makes the contents a file of the commit.
-    pub(crate) fn link(&self, commit: &str, file: &str, contents: &ContentName) -> Result<PathBuf> {
-        let folder = self.snapshot(commit);
-        create_folder(&folder)?;
-        let path = folder.join(file);
-        let blob = self.blob(contents);
-        let target = Path::new("..").join("..").join("blobs").join(contents.as_str());
-        if fs::read_link(&path).is_ok_and(|found| found == target) {
-            return Ok(path);
-        }
-        // Beside its place and renamed, so that nobody finds half of it.
-        let part = folder.join(format!(".{file}.{}{}", std::process::id(), crate::files::PART_SUFFIX));
-        let _ = fs::remove_file(&part);
-        symlink(&target, &part)
-            .or_else(|_| fs::copy(&blob, &part).map(drop))
-            .and_then(|()| fs::rename(&part, &path))
-            .map_err(|source| {
-            let _ = fs::remove_file(&part);
-            Error::io("write", &path, source)
-        })?;
-        Ok(path)
-    }
-
-    /// Notes what a branch or tag was found to be.
-    pub(crate) fn note_revision(&self, revision: &str, commit: &str) -> Result<()> {
-        if is_commit(revision) || self.commit_of(revision).as_deref() == Some(commit) {
-            return Ok(());
-        }
-        let path = self.reference(revision);
-        create_folder(path.parent().unwrap_or(&self.folder))?;
-        write_atomic(&path, commit.as_bytes())
     }
 
     /// The model of a commit, there or not.
@@ -214,10 +151,6 @@ fn is_intact(path: &Path) -> bool {
     named.is_none_or(|name| name.is_of(path).unwrap_or(false))
 }
 
-fn create_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|source| Error::io("create", folder, source))
-}
-
 /// The names in a folder, in order.
 fn entries(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
@@ -241,19 +174,4 @@ fn references(folder: &Path, prefix: &str) -> Vec<(String, String)> {
         }
     };
     entries(folder).into_iter().flat_map(of_entry).collect()
-}
-
-#[cfg(unix)]
-fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(target, link)
-}
-
-#[cfg(windows)]
-fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
-    std::os::windows::fs::symlink_file(target, link)
-}
-
-#[cfg(not(any(unix, windows)))]
-fn symlink(_: &Path, _: &Path) -> std::io::Result<()> {
-    Err(ErrorKind::Unsupported.into())
 }

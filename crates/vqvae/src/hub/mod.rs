@@ -17,6 +17,8 @@ mod download;
 #[cfg(feature = "hub")]
 mod failure;
 #[cfg(feature = "hub")]
+mod filling;
+#[cfg(feature = "hub")]
 mod pull;
 #[cfg(feature = "hub")]
 mod push;
@@ -25,13 +27,11 @@ pub use cache::{CachedModel, HubModel};
 pub use card::CardOptions;
 pub use digest::sha256;
 pub use name::HubName;
-pub use package::{Package, PackedFile};
+pub use package::{Package, PackedFile, PushOptions, Pushed};
 pub use settings::{Hub, Token};
 
 #[cfg(feature = "hub")]
 pub use pull::HubEvent;
-#[cfg(feature = "hub")]
-pub use push::{PushOptions, Pushed};
 
 /// The files of a repository that make a model, all at its top.
 pub(crate) const MODEL_FILES: [&str; 2] = ["config.json", "model.safetensors"];

@@ -1,4 +1,4 @@
-//! What of a model directory goes to the Hub.
+//! What of a model directory goes to the Hub, and how.
 
 use std::path::Path;
 
@@ -31,6 +31,30 @@ pub struct PackedFile {
     pub contents: Vec<u8>,
     /// SHA-256 of the contents, in hexadecimal.
     pub sha256: String,
+}
+
+/// How a model is pushed.
+#[derive(Clone, Debug, Default)]
+pub struct PushOptions {
+    /// If the repository has to be created: for its owner alone.
+    pub private: bool,
+    /// The commit's message.
+    pub message: Option<String>,
+    /// Propose the commit instead of making it.
+    pub create_pr: bool,
+}
+
+/// What became of a push.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// The new commit, where the Hub names it.
+    pub commit: Option<String>,
+    /// Where the model is to be seen.
+    pub url: String,
+    /// Where the pull request is to be found, if one was asked for.
+    pub pull_request: Option<String>,
+    /// Whether the repository is new.
+    pub created: bool,
 }
 
 impl Package {

@@ -8,7 +8,7 @@ use hf_hub::{HFClient, HFClientSync, HFError, HFRepositorySync, RepoTypeModel};
 use super::client::{AGENT, Client, Refusal, cannot_start};
 use super::failure::{Failure, retry};
 use super::name::HubName;
-use super::package::Package;
+use super::package::{Package, PushOptions, Pushed};
 use super::pull::HubEvent;
 use super::settings::Hub;
 use crate::error::{Error, Result};
@@ -17,30 +17,6 @@ use crate::error::{Error, Result};
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pull requests have revisions of their own.
 const PULL_REQUESTS: &str = "refs/pr/";
-
-/// How a model is pushed.
-#[derive(Clone, Debug, Default)]
-pub struct PushOptions {
-    /// If the repository has to be created: for its owner alone.
-    pub private: bool,
-    /// The commit's message.
-    pub message: Option<String>,
-    /// Propose the commit instead of making it.
-    pub create_pr: bool,
-}
-
-/// What became of a push.
-#[derive(Clone, Debug)]
-pub struct Pushed {
-    /// The new commit, where the Hub names it.
-    pub commit: Option<String>,
-    /// Where the model is to be seen.
-    pub url: String,
-    /// Where the pull request is to be found, if one was asked for.
-    pub pull_request: Option<String>,
-    /// Whether the repository is new.
-    pub created: bool,
-}
 
 impl Hub {
     /// Uploads a model to `name` in one commit, to the branch that `name` has as its revision. Repository and branch

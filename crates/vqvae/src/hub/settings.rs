@@ -47,8 +47,7 @@ impl Token {
     }
 
     /// The token itself, to be sent.
-    #[cfg(feature = "hub")]
-    pub(crate) fn secret(&self) -> &str {
+    pub fn secret(&self) -> &str {
         &self.0
     }
 }
