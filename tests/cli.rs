@@ -15,6 +15,9 @@ mod hub_server;
 mod models;
 #[path = "cli/pictures.rs"]
 mod pictures;
+#[cfg(feature = "hub")]
+#[path = "../examples/pretrained.rs"]
+mod pretrained;
 #[path = "cli/support.rs"]
 mod support;
 #[path = "cli/training.rs"]

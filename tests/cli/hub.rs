@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ksom_vqvae::{Compute, Hub, HubEvent, Model};
+use ksom_vqvae::{Hub, HubEvent};
 
 use crate::hub_server::{HubServer, OWNER_TOKEN, READER_TOKEN};
+use crate::pretrained;
 use crate::support::{Workspace, pixels};
 
 /// A folder with a tiny trained model `run` and a picture `a.png`, and a Hub.
@@ -295,7 +296,8 @@ fn the_library_pulls_too() {
         })
         .unwrap();
     assert_eq!((pulled.commit, received), (commit, files(&space, "run")[1].len() as u64));
-    Model::load(pulled.folder, &Compute::cpu()).unwrap();
+    let codes = pretrained::run(&hub, "owner/tiny", &space.path("a.png")).unwrap();
+    assert_eq!((codes.width, codes.height, codes.levels[0].codes.len()), (20, 12, 15));
     assert_eq!(hub.cached_models().len(), 1);
 }
 

@@ -194,7 +194,7 @@ fn figures(metrics: &RecordedMetrics) -> String {
         return String::new();
     }
     format!(
-        "## Figures\n\nOn the pictures kept for validation (`metrics.jsonl` has all of them):\n\n| | |\n|---|---|\n{rows}\n"
+        "## Figures\n\nOn the pictures kept for validation (`metrics.jsonl` has the whole record):\n\n| | |\n|---|---|\n{rows}\n"
     )
 }
 

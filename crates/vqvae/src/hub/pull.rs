@@ -88,8 +88,9 @@ impl Hub {
             return self.cached(name);
         }
         let cache = RepositoryCache::new(&self.cache, name);
-        if let (Some(commit), Ok(model)) = (name.commit(), cache.find(name.revision())) {
-            debug_assert_eq!(commit, model.commit);
+        if let Some(commit) = name.commit()
+            && let Ok(model) = cache.find(commit)
+        {
             return Ok(model);
         }
         let client = Client::new(self, name)?;
@@ -108,6 +109,10 @@ impl Hub {
 
 fn fetch(client: &Client, cache: &RepositoryCache, on_event: &mut dyn FnMut(HubEvent)) -> Result<HubModel, Failure> {
     let commit = find_commit(client, on_event)?;
+    if let Ok(model) = cache.find(&commit) {
+        cache.note_revision(client.name.revision(), &commit)?;
+        return Ok(model);
+    }
     let [config, weights] = find_files(client, &commit, on_event)?;
     let mut fetched = false;
     for file in [config, weights] {
