@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use crate::error::{Error, Result};
 
 /// The largest file of tensors that is read, in bytes.
-const MAX_TENSOR_FILE: u64 = 8 << 30;
+pub(crate) const MAX_TENSOR_FILE: u64 = 8 << 30;
 
 /// Suffix of files that are still being written.
 pub(crate) const PART_SUFFIX: &str = ".part";
