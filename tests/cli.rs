@@ -2,8 +2,14 @@
 
 #[path = "cli/codes.rs"]
 mod codes;
+#[path = "cli/faults.rs"]
+mod faults;
+#[path = "cli/hostile.rs"]
+mod hostile;
 #[path = "cli/models.rs"]
 mod models;
+#[path = "cli/numerical.rs"]
+mod numerical;
 #[path = "cli/pictures.rs"]
 mod pictures;
 #[path = "cli/support.rs"]

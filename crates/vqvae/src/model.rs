@@ -89,8 +89,10 @@ impl Model {
         origin: &str,
     ) -> Result<Self> {
         let vb = parameters.var_builder(compute.dtype, &compute.device);
-        let mut model = Self::new(config, compute, vb)?;
+        let built = Self::new(config, compute, vb);
+        // What is wrong with the tensors is said first: it may be why the model could not be built.
         parameters.check(origin)?;
+        let mut model = built?;
         let belongs_to_quantizer =
             |name: &str| config.architecture.levels().iter().any(|level| in_level(name, level.prefix));
         model.weights = parameters.tensors().into_iter().filter(|(name, _)| !belongs_to_quantizer(name)).collect();
