@@ -57,6 +57,6 @@ export RUSTC=$folder/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$folder/check SDKR
 # sha2's own code for ARM uses intrinsics as safe functions, which they have only since become.
 export CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS='--cfg sha2_backend="soft"'
 export CC_aarch64_apple_darwin=$folder/cc CXX_aarch64_apple_darwin=$folder/cc AR_aarch64_apple_darwin=$folder/ar
-cargo check --locked --ignore-rust-version -Zbuild-std --target "$target" --workspace --no-default-features \
-    --features metal,accelerate
+cargo check --locked --ignore-rust-version -Zbuild-std --target "$target" --workspace --all-targets --no-default-features \
+    --features metal,accelerate,parquet --keep-going
 echo "features metal and accelerate for $target: all crates, tests, examples and benches compile ($((SECONDS - started)) s)"
