@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use ksom_datasets::{DataKind, DataOptions, DataSpec, DecodeOptions, ImageSource, open};
+use ksom_datasets::{DataKind, DataOptions, DataSpec, DecodeOptions, open};
 use libfuzzer_sys::fuzz_target;
 
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| tempfile::tempdir().unwrap().keep().join("fuzz.parquet"));
