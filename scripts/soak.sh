@@ -5,7 +5,7 @@
 #
 # DATA is a folder of pictures, OUT a new folder; 30 minutes by default. Writes OUT/memory.csv (seconds, KiB of the
 # training, largest KiB of an encoding so far) and prints how the training's memory in the last third compares with that
-# of the second. Linux only. Fails if either process fails, or if memory has grown by more than 5 %.
+# of the second. Fails if either process fails, or if memory has grown by more than 5 %.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 data=$(realpath "$1") out=$2 minutes=${3:-30}
@@ -25,16 +25,13 @@ training=$!
 encoding=$!
 trap 'kill "$training" "$encoding" 2> /dev/null || true' EXIT
 
-resident() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 started=$SECONDS largest=0
 while [ $((SECONDS - started)) -lt $((minutes * 60)) ]; do
-    sleep 5
-    for child in $(cat "/proc/$encoding/task/$encoding/children"); do
-        now=$(resident "$child" 2> /dev/null || true)
-        [ "${now:-0}" -le "$largest" ] || largest=$now
-    done
+    sleep 1
+    now=$(ps -o rss= --ppid "$encoding" | sort -n | tail -1 || true)
+    [ "${now:-0}" -le "$largest" ] || largest=$((now))
     kill -0 "$training" && kill -0 "$encoding" || { cat "$out"/*.log >&2; exit 1; }
-    echo "$((SECONDS - started)),$(resident "$training"),$largest" >> "$out/memory.csv"
+    echo "$((SECONDS - started)),$(($(ps -o rss= -p "$training"))),$largest" >> "$out/memory.csv"
 done
 kill -INT "$training"
 wait "$training" && code=0 || code=$?
