@@ -12,13 +12,15 @@ const MEMORY: &str = "4000000";
 
 /// Runs a command that should be refused without much memory or time; gives its message.
 fn refused(space: &Workspace, args: &[&str]) -> String {
-    if cfg!(target_os = "linux") {
+    let error = if cfg!(target_os = "linux") {
         // Seconds of computing, too.
         let limits = format!("ulimit -v {MEMORY}; ulimit -t 60; exec \"$0\" \"$@\"");
         space.fails_as(std::process::Command::new("sh").args(["-c", &limits, env!("CARGO_BIN_EXE_ksom")]).args(args))
     } else {
         space.fails(args)
-    }
+    };
+    assert!(error.len() < 20_000, "{error:.1000}");
+    error
 }
 
 /// A safetensors file taken apart.
@@ -341,6 +343,7 @@ fn recipes_that_make_no_sense_are_refused() {
         ("half a step", good.replace("steps = 3", "steps = 0.5")),
         ("not a number", good.replace("decay = 0.99", "decay = nan")),
         ("zeros", "\0".repeat(100)),
+        ("a line of 1 MB", format!("x = [{}", "1,".repeat(500_000))),
         ("2 MiB", "# \n".repeat(1 << 20)),
     ];
     for (what, text) in cases {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ksom_datasets::{
-    Batch, Batches, Concat, Converter, Crop, DatasetError, DecodeOptions, Filter, FolderSource, ImageSource, Loader, LoaderOptions,
-    MemorySource, Normalization, Order, Preprocess, Resize, ResizeMode, Version, batches, decode_image,
+    Batch, Batches, Concat, Converter, Crop, DatasetError, DecodeOptions, Filter, FolderSource, ImageSource, Loader,
+    LoaderOptions, MemorySource, Normalization, Order, Preprocess, Resize, ResizeMode, Version, batches, decode_image,
 };
 
 use proptest::prelude::*;
