@@ -2,6 +2,10 @@
 
 #[path = "cli/codes.rs"]
 mod codes;
+#[path = "cli/faults.rs"]
+mod faults;
+#[path = "cli/hostile.rs"]
+mod hostile;
 #[cfg(feature = "hub")]
 #[path = "cli/hub.rs"]
 mod hub;
@@ -13,6 +17,8 @@ mod hub_faults;
 mod hub_server;
 #[path = "cli/models.rs"]
 mod models;
+#[path = "cli/numerical.rs"]
+mod numerical;
 #[path = "cli/pictures.rs"]
 mod pictures;
 #[cfg(feature = "hub")]

@@ -1,7 +1,8 @@
 //! Running the binary in a folder of its own, on generated pictures.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use image::{Rgb, RgbImage};
 use serde_json::Value;
@@ -73,12 +74,7 @@ impl Workspace {
 
     /// Runs the command to its end, whatever it is.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Finished {
-        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
-        Finished {
-            code: status.code().expect("the command was not killed"),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
-        }
+        finish(&mut self.command(args))
     }
 
     /// Runs a command that should succeed.
@@ -96,7 +92,12 @@ impl Workspace {
 
     /// Runs a command that should fail, with one readable message; gives the message.
     pub fn fails<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> String {
-        let finished = self.run(args);
+        self.fails_as(&mut self.command(args))
+    }
+
+    /// The same for a command that is run in this folder in some special way.
+    pub fn fails_as(&self, command: &mut Command) -> String {
+        let finished = finish(command.current_dir(self.folder.path()));
         assert_eq!(finished.code, 1, "{}{}", finished.stdout, finished.stderr);
         assert_eq!(finished.stdout, "");
         let errors = finished.stderr.lines().filter(|line| line.starts_with("error: ")).count();
@@ -126,6 +127,31 @@ impl Workspace {
         let data = self.data(10);
         let seed = seed.to_string();
         self.ok(&[&["train", "--data", data, "--out", run, "--steps", "3", "--seed", &seed], &TINY[..]].concat());
+    }
+}
+
+fn finish(command: &mut Command) -> Finished {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let code = status.code().unwrap_or_else(|| panic!("{status}: {}", String::from_utf8_lossy(&stderr)));
+    Finished { code, stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Starts a command and waits until the run has logged so many lines.
+pub fn start_until(space: &Workspace, args: &[&str], run: &str, lines: usize) -> Child {
+    let mut child = space.command(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for_lines(space, &mut child, run, lines);
+    child
+}
+
+/// Waits until the run has logged so many lines.
+pub fn wait_for_lines(space: &Workspace, child: &mut Child, run: &str, lines: usize) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let log = space.path(run).join("metrics.jsonl");
+    while std::fs::read_to_string(&log).map_or(0, |text| text.lines().count()) < lines {
+        assert!(child.try_wait().unwrap().is_none(), "the training ended before it could be interrupted");
+        assert!(Instant::now() < deadline, "no {lines} lines in {}", log.display());
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -1,30 +1,15 @@
 //! train, finetune, eval.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use crate::support::{TINY, Workspace, pixels};
+use crate::support::{TINY, Workspace, pixels, start_until};
 
 /// The arguments of a tiny training.
 fn train<'a>(run: &'a str, steps: &'a str) -> Vec<&'a str> {
     let every = ["--set", "validate_every=40", "--set", "checkpoint_every=7"];
     [&["train", "--data", "data", "--out", run, "--steps", steps], &TINY[..], &every].concat()
-}
-
-/// Starts a command and waits until the run has logged so many steps.
-fn start_until(space: &Workspace, args: &[&str], run: &str, lines: usize) -> Child {
-    let mut child = space.command(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    let log = space.path(run).join("metrics.jsonl");
-    while std::fs::read_to_string(&log).map_or(0, |text| text.lines().count()) < lines {
-        assert!(child.try_wait().unwrap().is_none(), "the training ended before it could be interrupted");
-        assert!(Instant::now() < deadline, "no {lines} lines in {}", log.display());
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child
 }
 
 fn assert_same_file(one: &Path, two: &Path) {

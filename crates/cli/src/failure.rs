@@ -30,8 +30,18 @@ pub fn report(error: &anyhow::Error) -> u8 {
         // Whoever read our output has seen enough.
         return 0;
     }
-    say(&format!("error: {}", paragraph(error)));
+    say(&format!("error: {}", shortened(&paragraph(error))));
     if error.is::<Usage>() { USAGE } else { FAILED }
+}
+
+/// The most characters of a message: one that quotes a file can be as long as the file.
+const LONGEST: usize = 8_000;
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}… ({} bytes more)", &text[..end], text.len() - end),
+        None => text.to_string(),
+    }
 }
 
 /// An error and its causes as one text. A cause that the text before it quotes already is left out.
@@ -77,6 +87,13 @@ mod tests {
     fn causes_are_said_once() {
         let error = anyhow!("no such file").context("cannot read a.png: no such file").context("encoding failed");
         assert_eq!(paragraph(&error), "encoding failed: cannot read a.png: no such file");
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        assert_eq!(shortened("short"), "short");
+        let long = shortened(&"é".repeat(LONGEST + 3));
+        assert!(long.ends_with("é… (6 bytes more)") && long.chars().count() < LONGEST + 20, "{long}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use ksom_models::{CIFAR10_KSOM, ModelFiles};
 
 use crate::compute::Compute;
@@ -102,7 +102,14 @@ fn builtin(compute: &Compute, trainable: bool) -> Result<Model> {
     Model::from_tensors(&config, tensors, name, compute, trainable)
 }
 
-/// Refuses integers where weights should be, and weights that are not finite numbers.
+/// Whether every value is a finite number in f32.
+pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // NaN and infinity survive a sum of absolute values; in f64 a sum of finite f32 is finite.
+    let sum = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.abs()?.sum_all()?;
+    Ok(sum.to_scalar::<f64>()?.is_finite())
+}
+
+/// Refuses integers where weights should be, and weights that are not finite numbers in f32.
 pub(crate) fn finite(tensors: BTreeMap<String, Tensor>, path: &Path) -> Result<BTreeMap<String, Tensor>> {
     for (name, tensor) in &tensors {
         if !tensor.dtype().is_float() {
@@ -111,9 +118,7 @@ pub(crate) fn finite(tensors: BTreeMap<String, Tensor>, path: &Path) -> Result<B
                 format!("{name} should hold floating-point numbers, found {:?}", tensor.dtype()),
             ));
         }
-        // NaN and infinity survive a sum of absolute values.
-        let sum = tensor.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?;
-        if !sum.is_finite() {
+        if !is_finite(tensor)? {
             return Err(Error::file(path, format!("{name} holds values that are not finite numbers")));
         }
     }

@@ -11,7 +11,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Level;
+use crate::config::{Architecture, Level};
 use crate::error::{Error, Result};
 use crate::files::{TensorFile, write_atomic, write_atomic_with};
 use crate::images::{CodeGrid, ImageCodes};
@@ -152,7 +152,18 @@ impl CodesFile {
     /// # Errors
     /// It is no safetensors file, has no description of its pictures, or tensors and description disagree.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = TensorFile::read(path)?;
+        Self::from_file(&TensorFile::read(path)?, path)
+    }
+
+    /// Reads a codes file that is in memory; `path` is named in errors.
+    ///
+    /// # Errors
+    /// As [`CodesFile::read`].
+    pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self> {
+        Self::from_file(&TensorFile::from_bytes(bytes, path)?, path)
+    }
+
+    fn from_file(file: &TensorFile, path: &Path) -> Result<Self> {
         let metadata = file.metadata(path)?;
         let header = metadata.get(METADATA_KEY).ok_or_else(|| {
             Error::file(
@@ -167,6 +178,12 @@ impl CodesFile {
                 path,
                 format!("expected format version {FORMAT_VERSION}, found {}", header.format_version),
             ));
+        }
+        let is_known =
+            |architecture: Architecture| header.levels.iter().eq(architecture.levels().iter().map(|l| l.name));
+        if !is_known(Architecture::vqvae()) && !is_known(Architecture::vqvae2()) {
+            let expected = "expected levels codes, or codes_top and codes_bottom";
+            return Err(Error::file(path, format!("{expected}, found {:.200}", header.levels.join(", "))));
         }
         let tensors = file.parse(path)?;
         let read = |name: &str, rank: usize| -> Result<(Vec<usize>, Vec<u32>)> {
@@ -194,7 +211,7 @@ impl CodesFile {
                 if shape[0] != count {
                     return Err(Error::file(path, format!("{level} should hold {count} pictures, found {}", shape[0])));
                 }
-                let area = shape[1] * shape[2];
+                let area = codes.len() / count.max(1);
                 for (i, image) in images.iter_mut().enumerate() {
                     let codes = codes[i * area..(i + 1) * area].to_vec();
                     image.levels.push(CodeGrid { height: shape[1], width: shape[2], codes });

@@ -7,6 +7,7 @@ use ksom_quantizers::QuantizerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files::read_text;
 
 /// The version of `config.json` that this crate reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -177,12 +178,7 @@ impl ModelConfig {
     /// The file cannot be read, is over 1 MiB, is not JSON of this form, has another schema version, or holds values
     /// out of bounds. The message names the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let size = std::fs::metadata(path).map_err(|source| Error::io("read", path, source))?.len();
-        if size > MAX_CONFIG_BYTES {
-            return Err(Error::config(path, format!("expected at most {MAX_CONFIG_BYTES} bytes, found {size}")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-        Self::parse(&text, path)
+        Self::parse(&read_text(path, MAX_CONFIG_BYTES)?, path)
     }
 
     /// Parses and checks the text of a `config.json`; `path` is named in errors.

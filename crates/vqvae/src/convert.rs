@@ -45,10 +45,16 @@ impl Model {
             .get(&["model"])?
             .as_dict()
             .ok_or_else(|| Error::file(path, "expected a dictionary of weights under \"model\""))?;
-        let mut tensors = BTreeMap::new();
+        let file_bytes = std::fs::metadata(path).map_err(|source| Error::io("read", path, source))?.len();
+        let (mut tensors, mut values) = (BTreeMap::new(), 0u64);
         for (name, value) in entries {
             // PyTorch keeps a `_metadata` attribute beside the weights.
             if let (Some(name), Some(tensor)) = (name.as_str(), value.as_tensor()) {
+                // Views may share a storage, and a small file ask for any amount of memory.
+                values = values.saturating_add(tensor.elements().unwrap_or(usize::MAX) as u64);
+                if values > file_bytes {
+                    return Err(Error::file(path, "the weights have more values than the file has bytes"));
+                }
                 tensors.insert(name.to_string(), file.tensor(tensor)?.to_dtype(DType::F32)?);
             }
         }

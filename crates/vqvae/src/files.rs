@@ -1,13 +1,15 @@
 //! Reading and writing files so that a crash leaves the old one or the new one, never half of either.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The largest file of tensors that is read, in bytes.
 pub(crate) const MAX_TENSOR_FILE: u64 = 8 << 30;
@@ -59,6 +61,39 @@ pub fn write_atomic_with(
     Ok(())
 }
 
+/// Reads a file of at most `limit` bytes: a regular one, so that neither a pipe nor a device is waited for or read
+/// without end.
+///
+/// # Errors
+/// There is no such file, it is larger, or there is not enough memory for it.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let failed = |source| Error::io("read", path, source);
+    let too_large = |found: u64| Error::file(path, format!("expected at most {limit} bytes, found {found} or more"));
+    // Before it is opened: to open a pipe is to wait for its other end.
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::file(path, "expected a file, found a folder, pipe or device"));
+    }
+    if metadata.len() > limit {
+        return Err(too_large(metadata.len()));
+    }
+    memory::require(metadata.len(), || format!("reading {}", path.display()))?;
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
+/// The same as text.
+///
+/// # Errors
+/// As [`read_bounded`], or it is not UTF-8.
+pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String> {
+    String::from_utf8(read_bounded(path, limit)?).map_err(|_| Error::file(path, "expected text in UTF-8"))
+}
+
 /// A safetensors file in memory.
 pub(crate) struct TensorFile {
     bytes: Vec<u8>,
@@ -67,12 +102,7 @@ pub(crate) struct TensorFile {
 impl TensorFile {
     /// Reads the file; its header is checked against its length before anything is believed.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let size = std::fs::metadata(path).map_err(|source| Error::io("read", path, source))?.len();
-        if size > MAX_TENSOR_FILE {
-            return Err(Error::file(path, format!("expected at most {MAX_TENSOR_FILE} bytes, found {size}")));
-        }
-        let bytes = std::fs::read(path).map_err(|source| Error::io("read", path, source))?;
-        Self::from_bytes(bytes, path)
+        Self::from_bytes(read_bounded(path, MAX_TENSOR_FILE)?, path)
     }
 
     /// The same from bytes; `path` is named in errors.

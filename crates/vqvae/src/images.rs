@@ -5,11 +5,15 @@ use image::RgbImage;
 use ksom_datasets::Converter;
 
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::model::Model;
 use crate::tiling::{Span, tiles};
 
 /// Pictures go through the network together up to this many pixels.
 const PIXELS_PER_BATCH: usize = 1 << 18;
+
+/// The longest side of a decoded picture, as PNG has it.
+const MAX_SIDE: u32 = (1 << 31) - 64;
 
 /// One level of a picture's codes, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +56,7 @@ impl ImageCodes {
         let architecture = &model.config().architecture;
         let levels = architecture.levels();
         let num_codes = model.config().quantizer.num_codes;
-        if self.width == 0 || self.height == 0 {
+        if ![self.width, self.height].iter().all(|side| (1..=MAX_SIDE).contains(side)) {
             return Err(format!("a picture cannot be {}×{}", self.width, self.height));
         }
         if self.levels.len() != levels.len() {
@@ -114,6 +118,7 @@ impl Model {
         let mut pictures = Vec::with_capacity(codes.len());
         for group in groups(codes, |codes| (codes.width, codes.height)) {
             let (width, height) = (group[0].width, group[0].height);
+            memory::require(3 * u64::from(width) * u64::from(height), || format!("a picture of {width}×{height}"))?;
             let stride = self.stride();
             let (columns, rows) = ((width as usize).div_ceil(stride), (height as usize).div_ceil(stride));
             let tiles = tiles(&self.config().architecture, rows, columns);

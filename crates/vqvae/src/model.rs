@@ -95,8 +95,10 @@ impl Model {
         origin: &str,
     ) -> Result<Self> {
         let vb = parameters.var_builder(compute.dtype, &compute.device);
-        let mut model = Self::new(config, compute, vb)?;
+        let built = Self::new(config, compute, vb);
+        // What is wrong with the tensors is said first: it may be why the model could not be built.
         parameters.check(origin)?;
+        let mut model = built?;
         let belongs_to_quantizer = |name: &str| Part::Codebook.has(name, &config.architecture);
         model.weights = parameters.tensors().into_iter().filter(|(name, _)| !belongs_to_quantizer(name)).collect();
         model.vars = parameters.vars().into_iter().filter(|(name, _)| !belongs_to_quantizer(name)).collect();

@@ -41,11 +41,16 @@ pub struct Parameters {
     taken: Mutex<Taken>,
 }
 
+/// Values that are made up at most in place of tensors that do not fit, so that all of those can be named.
+const MAX_MADE_UP: usize = 1 << 24;
+
 #[derive(Default)]
 struct Taken {
     vars: BTreeMap<String, Var>,
     tensors: BTreeMap<String, Tensor>,
     problems: Vec<String>,
+    /// Values made up so far.
+    made_up: usize,
 }
 
 impl Parameters {
@@ -68,15 +73,18 @@ impl Parameters {
         VarBuilder::from_backend(Box::new(Handle(self.clone())), dtype, device.clone())
     }
 
-    /// To be called once the model is built: every tensor that was asked for was there with its shape, and none is left
-    /// over.
+    /// To be called once the model is built, or could not be: every tensor that was asked for was there with its shape,
+    /// and none is left over.
     ///
     /// # Errors
     /// [`Error::Weights`] naming `origin` and each missing, extra or misshapen tensor.
     pub fn check(&self, origin: &str) -> Result<()> {
         let taken = self.taken();
         let mut problems = taken.problems.clone();
-        if let Source::Given { tensors } = &self.source {
+        // Where so much was wrong that building was given up, the rest has not been asked for.
+        if let Source::Given { tensors } = &self.source
+            && taken.made_up <= MAX_MADE_UP
+        {
             problems.extend(
                 tensors
                     .keys()
@@ -110,15 +118,22 @@ impl Parameters {
             (Some(tensor), _) if tensor.shape() == shape => Ok(tensor.clone()),
             (Some(tensor), _) => {
                 let problem = format!("{name} should have shape {:?}, found {:?}", shape.dims(), tensor.dims());
-                self.taken().problems.push(problem);
-                Tensor::zeros(shape, DType::F32, &Device::Cpu)
+                self.make_up(problem, shape)
             }
             (None, Some(seed)) => draw(&mut named_rng(seed, name), shape, init),
-            (None, None) => {
-                self.taken().problems.push(format!("{name} {:?} is missing", shape.dims()));
-                Tensor::zeros(shape, DType::F32, &Device::Cpu)
-            }
+            (None, None) => self.make_up(format!("{name} {:?} is missing", shape.dims()), shape),
         }
+    }
+
+    /// Notes what is wrong and gives zeros, so that building goes on to whatever else is wrong, within bounds.
+    fn make_up(&self, problem: String, shape: &Shape) -> candle_core::Result<Tensor> {
+        let mut taken = self.taken();
+        taken.problems.push(problem);
+        taken.made_up = taken.made_up.saturating_add(shape.elem_count());
+        if taken.made_up > MAX_MADE_UP {
+            candle_core::bail!("too many tensors do not fit");
+        }
+        Tensor::zeros(shape, DType::F32, &Device::Cpu)
     }
 }
 

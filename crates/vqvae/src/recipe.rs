@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use crate::config::Architecture;
 use crate::error::{Error, Result};
+use crate::files::read_text;
 use crate::part::Part;
 
 /// The recipes that come with the crate: name and text.
@@ -21,6 +22,9 @@ pub const RECIPES: [(&str, &str); 4] = [
 
 /// The largest recipe file that is read, in bytes.
 const MAX_RECIPE_BYTES: u64 = 1 << 20;
+
+/// The largest number of pictures in a batch.
+const MAX_BATCH: usize = 1 << 20;
 
 /// Where validation pictures come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,15 +182,12 @@ impl Recipe {
             Some((_, text)) => (text.to_string(), format!("recipe {name}")),
             None => {
                 let path = Path::new(name);
-                let size = std::fs::metadata(path).map_err(|_| {
+                if !path.exists() {
                     let known: Vec<&str> = RECIPES.iter().map(|(known, _)| *known).collect();
-                    Error::Invalid(format!("recipe {name:?} is neither a file nor one of {}", known.join(", ")))
-                })?;
-                if size.len() > MAX_RECIPE_BYTES {
-                    return Err(Error::file(path, format!("a recipe has at most {MAX_RECIPE_BYTES} bytes")));
+                    let known = known.join(", ");
+                    return Err(Error::Invalid(format!("recipe {name:?} is neither a file nor one of {known}")));
                 }
-                let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
-                (text, name.to_string())
+                (read_text(path, MAX_RECIPE_BYTES)?, name.to_string())
             }
         };
         Self::parse(&text, &origin, overrides)
@@ -242,6 +243,9 @@ impl Recipe {
         ];
         if let Some((field, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("training.{field} must be at least 1, found 0"));
+        }
+        if t.batch_size > MAX_BATCH {
+            return Err(format!("training.batch_size must be at most {MAX_BATCH}, found {}", t.batch_size));
         }
         if !t.batch_size.is_multiple_of(t.accumulate) {
             return Err(format!(

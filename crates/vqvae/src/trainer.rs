@@ -1,7 +1,7 @@
 //! Training: batches → model → loss → optimiser → checkpoint, reporting events as it goes.
 //!
 //! A run directory is a model directory (`config.json` and `model.safetensors` of the best validation so far) with
-//! `recipe.toml`, `metrics.jsonl`, `training.safetensors` (the state to continue from) and `last/` (the model at the
+//! `recipe.toml`, `metrics.jsonl`, `training.safetensors` (the state to continue from), `.lock` (held while a training runs) and `last/` (the model at the
 //! last step, once the run has ended or was stopped).
 
 use std::path::{Path, PathBuf};
@@ -12,17 +12,20 @@ use ksom_datasets::{DataOptions, DataSet, DataSpec, ImageSource, Loader, LoaderO
 use ksom_kernels::AdamW;
 use serde::Serialize;
 
+use crate::checkpoint::is_finite;
 use crate::compute::Compute;
 use crate::config::{ModelConfig, Provenance};
 use crate::error::{Error, Result};
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
 use crate::files::write_atomic;
+use crate::memory;
 use crate::metrics_log::MetricsLog;
 use crate::model::Model;
 use crate::optimizer::Optimizer;
 use crate::recipe::{NormalizationChoice, Recipe};
+use crate::run_lock::RunLock;
 use crate::train_step::{StepOutcome, train_step};
-use crate::training_state::{Best, Progress, TrainingState, training_path};
+use crate::training_state::{Best, Progress, TrainingState, check_resumable, training_path};
 
 /// What a training tells while it runs.
 #[derive(Clone, Debug)]
@@ -139,6 +142,7 @@ pub struct Trainer {
     preprocess: Preprocess,
     progress: Progress,
     log: MetricsLog,
+    _lock: RunLock,
 }
 
 impl Trainer {
@@ -158,12 +162,7 @@ impl Trainer {
         compute: &Compute,
         base: Option<Base>,
     ) -> Result<Self> {
-        if training_path(run).exists() {
-            return Err(Error::Invalid(format!(
-                "{} already holds a training: resume it with --resume, or choose another folder",
-                run.display()
-            )));
-        }
+        refuse_used(run)?;
         if let Some(base) = &base {
             let config = base.model.config();
             recipe.architecture = config.architecture.clone();
@@ -180,6 +179,8 @@ impl Trainer {
                 data.train.len()
             )));
         }
+        let (architecture, quantizer) = (recipe.architecture.clone(), recipe.quantizer.clone());
+        check_memory(&ModelConfig::new(architecture, quantizer), &recipe, &data, &preprocess)?;
         let normalization = match recipe.data.normalization {
             NormalizationChoice::Measure => ksom_datasets::Normalization::measure(data.train.as_ref(), &preprocess)?,
             NormalizationChoice::Base => {
@@ -218,9 +219,11 @@ impl Trainer {
             written_by: Some(concat!("ksom ", env!("CARGO_PKG_VERSION")).to_string()),
         };
         std::fs::create_dir_all(run).map_err(|source| Error::io("create", run, source))?;
+        let lock = RunLock::acquire(run)?;
+        refuse_used(run)?;
         write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
         let progress = Progress::new(spec.to_string(), fingerprint(data.train.as_ref()));
-        let trainer = Self::assemble(recipe, run, model, (data, preprocess), progress)?;
+        let trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess), progress)?;
         // The run directory is a model directory, and can be resumed, from the start.
         trainer.model.save(run, DType::F32)?;
         trainer.write_state()?;
@@ -233,6 +236,8 @@ impl Trainer {
     /// # Errors
     /// There is no checkpoint, or it does not fit the recipe, or the data are others.
     pub fn resume(run: &Path, spec: Option<&DataSpec>, access: &DataAccess, compute: &Compute) -> Result<Self> {
+        check_resumable(run)?;
+        let lock = RunLock::acquire(run)?;
         let state = TrainingState::read(run)?;
         let recipe_path = recipe_path(run);
         let recipe = Recipe::find(&recipe_path.display().to_string(), &[])?;
@@ -252,16 +257,17 @@ impl Trainer {
             )));
         }
         let config = ModelConfig::read(&crate::config::config_path(run))?;
+        check_memory(&config, &recipe, &data, &preprocess)?;
         let origin = training_path(run).display().to_string();
         let model = Model::from_tensors(&config, state.model, &origin, compute, true)?;
-        let mut trainer = Self::assemble(recipe, run, model, (data, preprocess), state.progress)?;
+        let mut trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess), state.progress)?;
         trainer.optimizer.restore(&state.optimizer, trainer.progress.step)?;
         Ok(trainer)
     }
 
     fn assemble(
         recipe: Recipe,
-        run: &Path,
+        (run, lock): (&Path, RunLock),
         mut model: Model,
         (data, preprocess): (DataSet, Preprocess),
         progress: Progress,
@@ -272,7 +278,7 @@ impl Trainer {
             AdamW { lr: t.lr, beta1: t.beta1, beta2: t.beta2, eps: t.eps, weight_decay: t.weight_decay };
         let optimizer = Optimizer::new(model.vars(), hyperparameters, t.clip_norm, model.compute().backend)?;
         let log = MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?;
-        Ok(Self { recipe, run: run.to_path_buf(), model, optimizer, data, preprocess, progress, log })
+        Ok(Self { recipe, run: run.to_path_buf(), model, optimizer, data, preprocess, progress, log, _lock: lock })
     }
 
     /// The model as it stands.
@@ -373,6 +379,18 @@ impl Trainer {
         Ok(StepReport { step: step + 1, reconstruction, quantizer_loss, perplexity, grad_norm, images_per_s: 0.0 })
     }
 
+    /// A step whose losses are finite can still leave weights that are not: such a model never reaches the disk.
+    fn check_finite(&self) -> Result<()> {
+        for tensor in self.model.state()?.values() {
+            if !is_finite(tensor)? {
+                let (step, what) = (self.progress.step, "largest weight");
+                let error = Error::NotFinite { step, what, value: f64::INFINITY, last_good: String::new() };
+                return Err(self.name_last_good(error));
+            }
+        }
+        Ok(())
+    }
+
     fn name_last_good(&self, error: Error) -> Error {
         match error {
             Error::NotFinite { what, value, .. } => Error::NotFinite {
@@ -410,6 +428,7 @@ impl Trainer {
         if best {
             self.progress.best = Some(Best { step, mse });
             self.model.config_mut().provenance.steps = Some(step);
+            self.check_finite()?;
             self.model.save(&self.run, DType::F32)?;
         }
         let report = ValidationReport { step, mse, best, sets };
@@ -421,6 +440,7 @@ impl Trainer {
     }
 
     fn write_state(&self) -> Result<()> {
+        self.check_finite()?;
         let state = TrainingState {
             progress: self.progress.clone(),
             model: self.model.state()?,
@@ -445,6 +465,27 @@ impl Speed {
     fn images_per_s(&self) -> f64 {
         self.images as f64 / self.seconds.max(1e-9)
     }
+}
+
+/// Refuses a run directory that holds a training.
+fn refuse_used(run: &Path) -> Result<()> {
+    if training_path(run).exists() {
+        return Err(Error::Invalid(format!(
+            "{} already holds a training: resume it with --resume, or choose another folder",
+            run.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a training that does not fit into memory. Pictures that are not brought to one size are all as the first.
+fn check_memory(config: &ModelConfig, recipe: &Recipe, data: &DataSet, preprocess: &Preprocess) -> Result<()> {
+    config.validate().map_err(Error::Invalid)?;
+    let size = match preprocess.size() {
+        Some(size) => size,
+        None => data.train.image(0)?.dimensions(),
+    };
+    memory::require_for_training(config, &recipe.training, size)
 }
 
 fn recipe_path(run: &Path) -> PathBuf {

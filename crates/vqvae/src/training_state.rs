@@ -18,6 +18,18 @@ pub(crate) fn training_path(run: &Path) -> PathBuf {
     run.join("training.safetensors")
 }
 
+/// Whether there is a training to go on with in `run`.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn check_resumable(run: &Path) -> Result<()> {
+    let path = training_path(run);
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Error::file(&path, "there is no checkpoint to resume from; start the training without --resume"))
+}
+
 /// The best validation so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,12 +82,6 @@ impl TrainingState {
 
     pub(crate) fn read(run: &Path) -> Result<Self> {
         let path = training_path(run);
-        if !path.is_file() {
-            return Err(Error::file(
-                &path,
-                "there is no checkpoint to resume from; start the training without --resume",
-            ));
-        }
         let file = TensorFile::read(&path)?;
         let metadata = file.metadata(&path)?;
         let progress = metadata.get(METADATA_KEY).ok_or_else(|| {

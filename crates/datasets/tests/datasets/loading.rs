@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use ksom_datasets::{
-    Batch, Batches, Concat, Converter, Crop, DatasetError, DecodeOptions, Filter, ImageSource, Loader, LoaderOptions,
-    MemorySource, Normalization, Order, Preprocess, Resize, ResizeMode, Version, batches, decode_image,
+    Batch, Batches, Concat, Converter, Crop, DatasetError, DecodeOptions, Filter, FolderSource, ImageSource, Loader,
+    LoaderOptions, MemorySource, Normalization, Order, Preprocess, Resize, ResizeMode, Version, batches, decode_image,
 };
 
-use crate::common::{Made, data, difference, picture};
+use proptest::prelude::*;
+
+use crate::common::{Made, data, difference, picture, save};
 
 fn options(workers: usize) -> LoaderOptions {
     LoaderOptions {
@@ -206,4 +208,49 @@ fn options_are_checked() {
     assert!(Loader::new(Made::good(3), other, 0, LoaderOptions::default()).is_err());
     let normalization = Normalization { mean: [0.0; 3], std: [0.0; 3] };
     assert!(batches(Made::good(1), 1, LoaderOptions { normalization, ..LoaderOptions::default() }).is_err());
+}
+
+proptest! {
+    #[test]
+    fn resizing_gives_the_size_asked_for_and_stays_in_range(
+        (width, height) in (1u32..50, 1u32..50),
+        (to_width, to_height) in (1u32..50, 1u32..50),
+        filter in prop::sample::select(vec![Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos]),
+        shorter_side in any::<bool>(),
+        colour in any::<[u8; 3]>(),
+    ) {
+        let mode = if shorter_side { ResizeMode::ShorterSide } else { ResizeMode::Squash };
+        let resize = Some(Resize { width: to_width, height: to_height, mode, filter });
+        let apply = |image| Preprocess { resize, ..Preprocess::default() }.apply(image, "any", None).unwrap();
+        let (new_width, new_height) = apply(picture(1, width, height)).dimensions();
+        if shorter_side {
+            prop_assert!(new_width >= to_width && new_height >= to_height);
+            prop_assert!(new_width == to_width || new_height == to_height);
+        } else {
+            prop_assert_eq!((new_width, new_height), (to_width, to_height));
+        }
+        // Weights sum to one, so a picture of one colour stays what it was.
+        let one = apply(image::RgbImage::from_pixel(width, height, image::Rgb(colour)));
+        prop_assert!(one.pixels().all(|pixel| pixel.0 == colour));
+        // Filters without negative weights stay between the darkest and the brightest value.
+        if matches!(filter, Filter::Nearest | Filter::Bilinear) {
+            let original = picture(1, width, height);
+            let resized = apply(original.clone());
+            let (low, high) = (original.as_raw().iter().min(), original.as_raw().iter().max());
+            prop_assert!(resized.as_raw().iter().min() >= low && resized.as_raw().iter().max() <= high);
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_vanishes_is_named_and_ends_the_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<_> = (0..4).map(|seed| save(folder.path(), &format!("{seed}.png"), &picture(seed, 6, 4))).collect();
+    let source = Arc::new(FolderSource::open(folder.path(), DecodeOptions::default()).unwrap());
+    std::fs::remove_file(&files[2]).unwrap();
+    let mut loader = batches(source, 1, LoaderOptions::default()).unwrap();
+    assert!(loader.next().unwrap().is_ok() && loader.next().unwrap().is_ok());
+    let error = loader.next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("cannot read") && error.contains("2.png"), "{error}");
+    assert!(loader.next().is_none());
 }
