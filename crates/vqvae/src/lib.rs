@@ -34,11 +34,14 @@ pub mod pth;
 mod recipe;
 mod recorded;
 mod residual;
+mod tape;
 mod tiling;
+mod train_step;
 mod trainer;
 mod training_state;
 mod vqvae;
 mod vqvae2;
+mod work;
 
 pub use checkpoint::weights_path;
 pub use codes::CodesFile;
@@ -54,7 +57,7 @@ pub use hub::{
     CachedModel, CardOptions, Hub, HubModel, HubName, Package, PackedFile, PushOptions, Pushed, Token, sha256,
 };
 pub use images::{CodeGrid, ImageCodes};
-pub use ksom_kernels::{AdamW, Backend};
+pub use ksom_kernels::{AdamW, Backend, instruction_set};
 pub use model::Model;
 pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;
@@ -62,7 +65,7 @@ pub use parameters::Parameters;
 pub use part::Part;
 pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice, TrainingRecipe, ValidationPart};
 pub use recorded::{RecordedMetrics, record_evaluation};
-pub use trainer::{
-    Base, DataAccess, Event, Flow, StepOutcome, StepReport, Summary, Trainer, ValidationReport, train_step,
-};
+pub use train_step::{Backpropagation, StepOutcome, train_step};
+pub use trainer::{Base, DataAccess, Event, Flow, StepReport, Summary, Trainer, ValidationReport};
 pub use training_state::Best;
+pub use work::MultiplyAdds;
