@@ -4,8 +4,20 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 11] =
-    ["train", "finetune", "encode", "decode", "reconstruct", "eval", "info", "list", "pull", "push", "convert"];
+const COMMANDS: [&str; 12] = [
+    "train",
+    "finetune",
+    "encode",
+    "decode",
+    "reconstruct",
+    "eval",
+    "bench",
+    "info",
+    "list",
+    "pull",
+    "push",
+    "convert",
+];
 
 #[test]
 fn help_of_every_command_carries_an_example() {
