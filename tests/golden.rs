@@ -120,13 +120,18 @@ fn check_model(golden: &Golden, backend: Backend) -> usize {
             let loss = ((&output.reconstruction - input).unwrap().sqr().unwrap().mean_all().unwrap()
                 + &output.quantizer_loss)
                 .unwrap();
-            let gradients = optimizer.gradients(&loss.backward().unwrap());
-            let clip = optimizer.clip_coefficient(optimizer.norm(&gradients).unwrap());
+            // By candle's graph, and as training does it.
+            let by_graph = optimizer.gradients(&loss.backward().unwrap());
+            let by_training = model.backpropagate(input, None, 1.0).unwrap().gradients;
             let expected = under(golden, "step0.grad_clipped.");
-            assert_eq!(gradients.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{name}: gradients");
-            for (parameter, expected) in &expected {
-                let found = (&gradients[parameter] * clip).unwrap();
-                assert_close(&found, expected, &format!("{name} step0.grad_clipped.{parameter}"));
+            for gradients in [by_graph, by_training] {
+                let names = gradients.keys().collect::<Vec<_>>();
+                assert_eq!(names, expected.keys().collect::<Vec<_>>(), "{name}: gradients");
+                let clip = optimizer.clip_coefficient(optimizer.norm(&gradients).unwrap());
+                for (parameter, expected) in &expected {
+                    let found = (&gradients[parameter] * clip).unwrap();
+                    assert_close(&found, expected, &format!("{name} step0.grad_clipped.{parameter}"));
+                }
             }
         }
         drop(output);
@@ -175,16 +180,13 @@ fn step_with_golden_codes(
             codes.reshape((n, height / level.stride, width / level.stride)).unwrap()
         })
         .collect();
-    let output = model.forward_with_codes(input, &codes).unwrap();
-    let reconstruction = (&output.reconstruction - input).unwrap().sqr().unwrap().mean_all().unwrap();
-    let loss = (&reconstruction + &output.quantizer_loss).unwrap();
-    let gradients = optimizer.gradients(&loss.backward().unwrap());
-    let grad_norm = optimizer.norm(&gradients).unwrap();
-    optimizer.step(&gradients, optimizer.clip_coefficient(grad_norm)).unwrap();
-    model.observe(&output).unwrap();
+    let found = model.backpropagate(input, Some(&codes), 1.0).unwrap();
+    let grad_norm = optimizer.norm(&found.gradients).unwrap();
+    optimizer.step(&found.gradients, optimizer.clip_coefficient(grad_norm)).unwrap();
+    model.observe(&found.levels).unwrap();
     model.update_quantizers().unwrap();
-    let perplexity = output.levels.iter().map(|level| scalar(&level.perplexity)).collect();
-    let (reconstruction, quantizer_loss) = (scalar(&reconstruction), scalar(&output.quantizer_loss));
+    let perplexity = found.levels.iter().map(|level| scalar(&level.perplexity)).collect();
+    let (reconstruction, quantizer_loss) = (found.reconstruction, found.quantizer_loss);
     StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{convert, decode, encode, eval, finetune, info, list, reconstruct, train};
+use crate::commands::{bench, convert, decode, encode, eval, finetune, info, list, reconstruct, train};
 
 /// Turn pictures into discrete codes and back with Kohonen VQ-VAEs: train, fine-tune, encode, decode, inspect.
 #[derive(Parser)]
@@ -23,6 +23,7 @@ pub enum Command {
     Decode(decode::DecodeArgs),
     Reconstruct(reconstruct::ReconstructArgs),
     Eval(eval::EvalArgs),
+    Bench(bench::BenchArgs),
     Info(info::InfoArgs),
     List(list::ListArgs),
     Convert(convert::ConvertArgs),

@@ -1,5 +1,7 @@
 //! The `ksom` command.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod arguments;
 mod commands;
 mod console;
@@ -23,6 +25,8 @@ use crate::arguments::{Cli, Command};
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "mimalloc")]
+    allocator::keep_freed_memory();
     failure::install_panic_hook();
     // Exits with 2 on wrong usage, and with 0 for --help and --version.
     let cli = Cli::parse();
@@ -43,6 +47,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Decode(args) => output::print(&commands::decode::run(args, &settings)?, &settings),
         Command::Reconstruct(args) => output::print(&commands::reconstruct::run(args, &settings)?, &settings),
         Command::Eval(args) => output::print(&commands::eval::run(args, &settings)?, &settings),
+        Command::Bench(args) => output::print(&commands::bench::run(args, &settings)?, &settings),
         Command::Info(args) => output::print(&commands::info::run(args, &settings)?, &settings),
         Command::List(args) => output::print(&commands::list::run(args)?, &settings),
         Command::Convert(args) => output::print(&commands::convert::run(args, &settings)?, &settings),

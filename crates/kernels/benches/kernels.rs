@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Result, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ksom_kernels::{AdamW, ConvSpec};
+use ksom_kernels::{AdamW, ConvSpec, Rest};
 use std::time::Duration;
 
 const BATCH: usize = 256;
@@ -49,7 +49,7 @@ fn convolutions(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(2 * (pixels * w.elem_count()) as u64));
         group.bench_function("forward", |b| b.iter(forward));
         group.bench_function("input gradient", |b| {
-            b.iter(|| ksom_kernels::input_grad(&x, &w, &grad, spec, transposed).unwrap())
+            b.iter(|| ksom_kernels::input_grad(&x, &w, &grad, spec, transposed, Rest::default()).unwrap())
         });
         group.bench_function("weight gradient", |b| {
             b.iter(|| ksom_kernels::weight_grad(&x, &w, &grad, spec, transposed).unwrap())

@@ -17,6 +17,18 @@ where
     }
 }
 
+/// As [`with_slice`], if there is a tensor.
+pub(crate) fn with_optional_slice<R>(
+    operation: &'static str,
+    tensor: Option<&Tensor>,
+    f: impl FnOnce(Option<&[f32]>) -> Result<R>,
+) -> Result<R> {
+    match tensor {
+        Some(tensor) => with_slice(operation, tensor, |values| f(Some(values))),
+        None => f(None),
+    }
+}
+
 /// The elements of a contiguous storage.
 pub(crate) fn contiguous<'a, T: WithDType>(
     operation: &'static str,

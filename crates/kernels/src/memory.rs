@@ -1,7 +1,8 @@
-//! Memory: outputs written by many threads, scratch kept by each.
+//! Memory: outputs written by many threads, scratch kept by each, buffers aligned to cache lines.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 
 /// A vector of `len` elements that `write` fills.
 ///
@@ -38,11 +39,53 @@ impl<T> Shared<T> {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Aligned> = const { RefCell::new(Aligned { lines: Vec::new(), len: 0 }) };
 }
 
 /// Calls `f` with this thread's scratch buffer, its contents unspecified. `f` must not run other tasks of the thread
 /// pool: such a task may want the buffer too.
-pub(crate) fn with_scratch<R>(f: impl FnOnce(&mut Vec<f32>) -> R) -> R {
+pub(crate) fn with_scratch<R>(f: impl FnOnce(&mut Aligned) -> R) -> R {
     SCRATCH.with_borrow_mut(f)
+}
+
+/// Elements of a cache line.
+const LINE: usize = 16;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+/// Floats that begin on a cache line, so that registers are loaded from one line, not from two.
+pub(crate) struct Aligned {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Aligned {
+    /// `len` zeros.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
+    }
+
+    /// Changes the length; the contents are unspecified then.
+    pub(crate) fn resize(&mut self, len: usize) {
+        self.lines.resize(len.div_ceil(LINE), Line([0.0; LINE]));
+        self.len = len;
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `Line` is `repr(C)` of floats without padding, and there are `len / LINE` of them, rounded up.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above; we hold the only reference.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
 }

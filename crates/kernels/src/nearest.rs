@@ -3,8 +3,9 @@
 
 use crate::access::{check, check_shape, tensor, with_slice};
 use crate::error::Error;
+use crate::memory::Aligned;
 use crate::simd::tile::{Best, ScoreTile};
-use crate::simd::{Isa, MAX_COLS, MAX_ROWS};
+use crate::simd::{Isa, MAX_ROWS, MAX_SCORE_COLS};
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
@@ -72,7 +73,7 @@ pub(crate) struct Codebook<'a> {
     num_codes: usize,
     depth: usize,
     /// [code / cols][depth][code % cols], padded with zeros.
-    panels: Vec<f32>,
+    panels: Aligned,
     /// −‖w‖²/2 per code; padding can never win.
     bias: Vec<f32>,
     /// The codes' numbers.
@@ -81,9 +82,9 @@ pub(crate) struct Codebook<'a> {
 
 impl<'a> Codebook<'a> {
     pub(crate) fn new(isa: &'a Isa, w: &'a [f32], num_codes: usize, depth: usize) -> Self {
-        let cols = isa.cols;
+        let cols = isa.tiles[0].cols;
         let padded = num_codes.next_multiple_of(cols);
-        let mut panels = vec![0f32; padded * depth];
+        let mut panels = Aligned::zeros(padded * depth);
         panels.par_chunks_exact_mut(depth * cols).zip(w.par_chunks(depth * cols)).for_each(|(panel, codes)| {
             for (column, code) in codes.chunks_exact(depth).enumerate() {
                 for (row, &value) in panel.chunks_exact_mut(cols).zip(code) {
@@ -101,7 +102,7 @@ impl<'a> Codebook<'a> {
 
     /// The `wanted` nearest codes of each row of `x`.
     pub(crate) fn search(&self, x: &[f32], wanted: usize, codes: &mut [u32]) {
-        let (rows, cols) = (self.isa.rows, self.isa.cols);
+        let (rows, cols) = (self.isa.tiles[0].rows, self.isa.tiles[0].cols);
         let n = x.len() / self.depth;
         let mut best = vec![Best::EMPTY; n.next_multiple_of(rows)];
         let pass = (PASS / (self.depth * cols)).max(1);
@@ -128,7 +129,7 @@ impl<'a> Codebook<'a> {
                 }
             }
         }
-        let mut candidates = Vec::with_capacity(2 * MAX_COLS);
+        let mut candidates = Vec::with_capacity(2 * MAX_SCORE_COLS);
         for ((x, best), codes) in x.chunks_exact(self.depth).zip(&best).zip(codes.chunks_exact_mut(wanted)) {
             self.decide(x, best, &mut candidates, codes);
         }
@@ -137,28 +138,22 @@ impl<'a> Codebook<'a> {
     /// Picks the nearest codes from the best of each lane.
     fn decide(&self, x: &[f32], best: &Best, candidates: &mut Vec<(f64, usize)>, codes: &mut [u32]) {
         let wanted = codes.len().min(self.num_codes);
-        let lanes = self.isa.cols;
-        // The score that the last of the wanted has, and its code.
-        let mut top = [(f32::NEG_INFINITY, 0f32); 2];
-        for (scores, index) in [(&best.score, &best.index), (&best.second_score, &best.second_index)] {
-            for (&score, &index) in scores[..lanes].iter().zip(index) {
-                if score > top[0].0 {
-                    top = [(score, index), top[0]];
-                } else if score > top[1].0 {
-                    top[1] = (score, index);
-                }
-            }
-        }
-        let (worst, code) = top[wanted - 1];
+        let lanes = self.isa.tiles[0].cols;
+        let (scores, second_scores) = (&best.score[..lanes], &best.second_score[..lanes]);
+        let worst = worst_of_best(scores, second_scores, wanted);
         candidates.clear();
         if worst == f32::NEG_INFINITY {
             // Scores beyond f32: all that is left is to ask for every distance.
             candidates.extend((0..self.num_codes).map(|k| (self.distance(x, k), k)));
         } else {
-            let least = f64::from(worst) - self.slack(x, code as usize);
-            for (scores, index) in [(&best.score, &best.index), (&best.second_score, &best.second_index)] {
-                for (&score, &index) in scores[..lanes].iter().zip(index) {
-                    if score > f32::NEG_INFINITY && f64::from(score) >= least {
+            let least = ((f64::from(worst) - self.slack(x, worst)) as f32).next_down();
+            for (scores, index) in [(scores, &best.index), (second_scores, &best.second_index)] {
+                // Most lanes are far off: they are looked at together first.
+                if scores.iter().filter(|&&score| score >= least).count() == 0 {
+                    continue;
+                }
+                for (&score, &index) in scores.iter().zip(index) {
+                    if score >= least {
                         candidates.push((0.0, index as usize));
                     }
                 }
@@ -175,15 +170,40 @@ impl<'a> Codebook<'a> {
         }
     }
 
-    /// How far two scores may be off by rounding.
-    fn slack(&self, x: &[f32], code: usize) -> f64 {
-        let square = |v: &[f32]| v.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
-        let w = &self.w[code * self.depth..][..self.depth];
-        (square(x) + square(w)) * f64::from(f32::EPSILON) * (2.0 + self.depth as f64).sqrt()
+    /// How far two scores of at least `score` may be off by rounding: a score is x·w − ‖w‖²/2, and
+    /// ‖w‖ ≤ ‖x‖ + ‖x − w‖, where ‖x − w‖² = ‖x‖² − 2 · score.
+    fn slack(&self, x: &[f32], score: f32) -> f64 {
+        let x: f64 = x.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        let away = (x - 2.0 * f64::from(score)).max(0.0);
+        (x + (x.sqrt() + away.sqrt()).powi(2)) * f64::from(f32::EPSILON) * (2.0 + self.depth as f64).sqrt()
     }
 
     fn distance(&self, x: &[f32], code: usize) -> f64 {
         let w = &self.w[code * self.depth..][..self.depth];
         x.iter().zip(w).map(|(&x, &w)| (f64::from(x) - f64::from(w)).powi(2)).sum()
     }
+}
+
+/// The score of the last of the `wanted` best (one or two), given the best and the second best of each lane.
+fn worst_of_best(scores: &[f32], second_scores: &[f32], wanted: usize) -> f32 {
+    let mut top = [f32::NEG_INFINITY; 2];
+    if wanted == 1 {
+        // Lane by lane, so that many are compared at once.
+        let (chunks, rest) = scores.as_chunks::<8>();
+        let mut lanes = [f32::NEG_INFINITY; 8];
+        for chunk in chunks {
+            for (lane, &score) in lanes.iter_mut().zip(chunk) {
+                *lane = if score > *lane { score } else { *lane };
+            }
+        }
+        return lanes.iter().chain(rest).fold(top[0], |top, &score| if score > top { score } else { top });
+    }
+    for &score in scores.iter().chain(second_scores) {
+        if score > top[0] {
+            top = [score, top[0]];
+        } else if score > top[1] {
+            top[1] = score;
+        }
+    }
+    top[1]
 }

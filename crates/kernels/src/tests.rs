@@ -3,7 +3,8 @@
 use crate::simd::Isa;
 use crate::testing::{assert_close, random, values, with_threads};
 use crate::{
-    AdamW, Backend, adamw_step, code_sums, nchw_to_nhwc, nearest, nearest_two, nhwc_to_nchw, relu, squared_norm,
+    AdamW, Backend, adamw_step, code_sums, mean_squared_error, nchw_to_nhwc, nearest, nearest_two, nhwc_to_nchw, relu,
+    relu_grad, squared_norm, straight_through_grad, sum,
 };
 use candle_core::{DType, Device, Result, Tensor, Var};
 use proptest::prelude::*;
@@ -23,6 +24,26 @@ fn two_smallest(distances: &[f64]) -> [u32; 2] {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn passes_are_those_of_float64(n in 1..40_000usize, seed: u64) {
+        let [a, b, c] = [0, 1, 2].map(|i| random(seed ^ i, vec![n]).unwrap());
+        let each = |f: &dyn Fn(f64, f64, f64) -> f64| -> Vec<f64> {
+            let (a, b, c) = (values(&a), values(&b), values(&c));
+            (0..n).map(|i| f(f64::from(a[i]), f64::from(b[i]), f64::from(c[i]))).collect()
+        };
+        assert_close("sum", &values(&sum(&a, &b).unwrap()), &each(&|a, b, _| a + b), 1e-6);
+        let rectified = each(&|a, b, _| if b > 0.0 { a } else { 0.0 });
+        assert_close("relu_grad", &values(&relu_grad(&a, &b).unwrap()), &rectified, 0.0);
+        let through = each(&|a, b, c| a + 3.0 * 2.0 / n as f64 * (b - c));
+        assert_close("through", &values(&straight_through_grad(&a, &b, &c, 3.0).unwrap()), &through, 1e-6);
+        let (error, grad) = mean_squared_error(&a, &b, 0.5).unwrap();
+        let expected = each(&|a, b, _| (a - b).powi(2)).iter().sum::<f64>() / n as f64;
+        prop_assert!((error - expected).abs() <= 1e-12, "{} {}", error, expected);
+        assert_close("error's gradient", &values(&grad), &each(&|a, b, _| (a - b) / n as f64), 1e-7);
+        let threads = [1, 3].map(|threads| with_threads(threads, || mean_squared_error(&a, &b, 0.5).unwrap().0));
+        prop_assert_eq!(threads[0].to_bits(), threads[1].to_bits());
+    }
 
     #[test]
     fn nearest_codes_are_those_of_float64(n in 0..300usize, k in 1..200usize, d in 1..70usize, seed: u64) {

@@ -69,7 +69,10 @@ pub(crate) fn perplexity(codes: &Tensor, num_codes: usize) -> Result<Tensor> {
 pub(crate) fn differentiable_ends(backend: Backend, x: &Tensor, chosen: &Tensor) -> Result<(Tensor, Tensor)> {
     let (x, chosen) = (x.contiguous()?, chosen.detach());
     Ok(match backend {
-        Backend::Fast => (x.apply_op2(&chosen, StraightThrough)?, x.apply_op2(&chosen, MeanSquaredError)?),
+        Backend::Fast => {
+            let output = if x.track_op() { x.apply_op2(&chosen, StraightThrough)? } else { chosen.clone() };
+            (output, x.apply_op2(&chosen, MeanSquaredError)?)
+        }
         // x − x is exactly zero wherever x is finite.
         Backend::Portable => ((&chosen + (&x - x.detach())?)?, (&x - &chosen)?.sqr()?.mean_all()?),
     })

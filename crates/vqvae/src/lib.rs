@@ -33,11 +33,14 @@ pub mod pth;
 mod recipe;
 mod residual;
 mod run_lock;
+mod tape;
 mod tiling;
+mod train_step;
 mod trainer;
 mod training_state;
 mod vqvae;
 mod vqvae2;
+mod work;
 
 pub use checkpoint::weights_path;
 pub use codes::CodesFile;
@@ -48,13 +51,13 @@ pub use error::{Error, Result};
 pub use evaluation::{EvaluateOptions, Evaluation, LevelEvaluation, MapQuality, Quality, evaluate};
 pub use files::{write_atomic, write_atomic_with};
 pub use images::{CodeGrid, ImageCodes};
-pub use ksom_kernels::{AdamW, Backend};
+pub use ksom_kernels::{AdamW, Backend, instruction_set};
 pub use model::Model;
 pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
 pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice, TrainingRecipe, ValidationPart};
-pub use trainer::{
-    Base, DataAccess, Event, Flow, StepOutcome, StepReport, Summary, Trainer, ValidationReport, train_step,
-};
+pub use train_step::{Backpropagation, StepOutcome, train_step};
+pub use trainer::{Base, DataAccess, Event, Flow, StepReport, Summary, Trainer, ValidationReport};
 pub use training_state::Best;
+pub use work::MultiplyAdds;

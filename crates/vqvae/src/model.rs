@@ -11,8 +11,10 @@ use sha2::{Digest, Sha256};
 use crate::compute::Compute;
 use crate::config::{ArchitectureKind, ModelConfig};
 use crate::error::{Error, Result};
-use crate::network::{ForwardOutput, Network};
+use crate::network::{ForwardOutput, LevelOutput, Network, Reconstruction};
+use crate::nn::Layout;
 use crate::parameters::{Parameters, named_rng};
+use crate::tape::{Maps, Tape};
 use crate::vqvae::VqVae;
 use crate::vqvae2::VqVae2;
 
@@ -127,7 +129,7 @@ impl Model {
     /// # Errors
     /// The shape is another one, or sides are no multiples of the stride.
     pub fn encode(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
-        self.network.encode(&self.input(pixels)?)
+        self.codes(&self.input(pixels, None)?)
     }
 
     /// Codes, u32 [N, h, w] per level → pictures f32 [N, 3, H, W] in normalised units.
@@ -138,7 +140,7 @@ impl Model {
         self.check_codes(codes)?;
         let codes: Vec<Tensor> =
             codes.iter().map(|c| c.to_device(&self.compute.device)).collect::<candle_core::Result<_>>()?;
-        Ok(self.network.decode(&codes)?.to_dtype(DType::F32)?)
+        Ok(self.compute.backend.leave(&self.network.decode(&codes)?)?.to_dtype(DType::F32)?)
     }
 
     /// Whether there is one tensor of codes per level, of shapes that belong to one batch of pictures.
@@ -167,7 +169,7 @@ impl Model {
     /// # Errors
     /// As [`Model::encode`].
     pub fn forward(&self, pixels: &Tensor) -> Result<ForwardOutput> {
-        self.network.forward(&self.input(pixels)?, None)
+        self.output(pixels, None)
     }
 
     /// The same with given codes, u32 [N, h, w] per level, in place of the nearest ones: to follow another program's
@@ -176,15 +178,35 @@ impl Model {
     /// # Errors
     /// As [`Model::forward`], or the codes do not fit.
     pub fn forward_with_codes(&self, pixels: &Tensor, codes: &[Tensor]) -> Result<ForwardOutput> {
-        self.check_codes(codes)?;
-        self.network.forward(&self.input(pixels)?, Some(codes))
+        self.output(pixels, Some(codes))
     }
 
-    fn input(&self, pixels: &Tensor) -> Result<Tensor> {
+    fn output(&self, pixels: &Tensor, codes: Option<&[Tensor]>) -> Result<ForwardOutput> {
+        let Reconstruction { pixels, quantizer_loss, levels } =
+            self.reconstruction(&self.input(pixels, None)?, codes)?;
+        Ok(ForwardOutput { reconstruction: self.compute.backend.leave(&pixels)?, quantizer_loss, levels })
+    }
+
+    /// Codes of each level of pictures in the backend's layout.
+    pub(crate) fn codes(&self, pixels: &Maps) -> Result<Vec<Tensor>> {
+        self.network.encode(pixels)
+    }
+
+    /// The forward pass in the backend's layout.
+    pub(crate) fn reconstruction(&self, pixels: &Maps, codes: Option<&[Tensor]>) -> Result<Reconstruction> {
+        if let Some(codes) = codes {
+            self.check_codes(codes)?;
+        }
+        self.network.forward(pixels, codes)
+    }
+
+    /// Pictures on the device, in the backend's layout, followed by `tape`.
+    pub(crate) fn input(&self, pixels: &Tensor, tape: Option<&Tape>) -> Result<Maps> {
         let stride = self.stride();
         match pixels.dims() {
             [n, 3, h, w] if *n > 0 && *h > 0 && *w > 0 && h % stride == 0 && w % stride == 0 => {
-                Ok(pixels.to_device(&self.compute.device)?.to_dtype(self.compute.dtype)?)
+                let pixels = pixels.to_device(&self.compute.device)?.to_dtype(self.compute.dtype)?;
+                Ok(self.compute.backend.enter(&pixels, tape)?)
             }
             found => Err(Error::Invalid(format!(
                 "pictures should have shape [N, 3, H, W] with H and W multiples of {stride}, found {found:?}"
@@ -197,12 +219,12 @@ impl Model {
         self.network.quantizers()
     }
 
-    /// Shows the quantisers a (micro-)batch: it counts in the next [`Model::update_quantizers`].
+    /// Shows the quantisers what they saw of a (micro-)batch: it counts in the next [`Model::update_quantizers`].
     ///
     /// # Errors
-    /// `output` is not from this model.
-    pub fn observe(&mut self, output: &ForwardOutput) -> Result<()> {
-        for (quantizer, level) in self.network.quantizers_mut().into_iter().zip(&output.levels) {
+    /// `levels` are not from this model.
+    pub fn observe(&mut self, levels: &[LevelOutput]) -> Result<()> {
+        for (quantizer, level) in self.network.quantizers_mut().into_iter().zip(levels) {
             quantizer.observe(&level.inputs, &level.codes.flatten_all()?)?;
         }
         Ok(())

@@ -3,10 +3,11 @@
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use ksom_kernels::Backend;
-use ksom_quantizers::{Quantizer, QuantizerConfig, QuantizerError};
+use ksom_quantizers::{Quantized, Quantizer, QuantizerConfig, QuantizerError};
 
 use crate::error::Result;
 use crate::nn::Layout;
+use crate::tape::Maps;
 
 /// What a level's quantiser saw and said in one forward pass.
 pub struct LevelOutput {
@@ -28,14 +29,22 @@ pub struct ForwardOutput {
     pub levels: Vec<LevelOutput>,
 }
 
-/// A network around one or more quantisers. Pictures are [N, 3, H, W] with sides that are multiples of its stride.
+/// As [`ForwardOutput`], in the backend's layout.
+pub(crate) struct Reconstruction {
+    pub(crate) pixels: Maps,
+    pub(crate) quantizer_loss: Tensor,
+    pub(crate) levels: Vec<LevelOutput>,
+}
+
+/// A network around one or more quantisers. Pictures are maps of three channels with sides that are multiples of its
+/// stride.
 pub(crate) trait Network: Send + Sync {
     /// Codes of each level, u32 [N, h, w].
-    fn encode(&self, pixels: &Tensor) -> Result<Vec<Tensor>>;
+    fn encode(&self, pixels: &Maps) -> Result<Vec<Tensor>>;
     /// Codes of each level → pictures.
-    fn decode(&self, codes: &[Tensor]) -> Result<Tensor>;
+    fn decode(&self, codes: &[Tensor]) -> Result<Maps>;
     /// Everything training needs; with `codes`, these are used instead of the nearest ones.
-    fn forward(&self, pixels: &Tensor, codes: Option<&[Tensor]>) -> Result<ForwardOutput>;
+    fn forward(&self, pixels: &Maps, codes: Option<&[Tensor]>) -> Result<Reconstruction>;
     /// One per level.
     fn quantizers(&self) -> Vec<&dyn Quantizer>;
     /// One per level.
@@ -59,31 +68,54 @@ impl QuantizeLayer {
     }
 
     /// Feature maps → codes [N, h, w].
-    pub(crate) fn encode(&self, x: &Tensor) -> Result<Tensor> {
-        let (rows, positions) = self.backend.to_rows(x)?;
+    pub(crate) fn encode(&self, x: &Maps) -> Result<Tensor> {
+        let (rows, positions) = self.backend.to_rows(&x.values)?;
+        self.count(x, &rows);
         Ok(self.quantizer.assign(&rows)?.reshape(positions)?)
     }
 
+    /// Counts the search for the nearest codes.
+    fn count(&self, x: &Maps, rows: &Tensor) {
+        if let Some(tape) = x.tape() {
+            tape.count(rows.elem_count() * self.quantizer.config().num_codes, 0);
+        }
+    }
+
     /// Codes [N, h, w] → feature maps of type `dtype`.
-    pub(crate) fn decode(&self, codes: &Tensor, dtype: candle_core::DType) -> Result<Tensor> {
+    pub(crate) fn decode(&self, codes: &Tensor, dtype: candle_core::DType) -> Result<Maps> {
         let positions = codes.dims3()?;
         let rows = self.quantizer.lookup(&codes.flatten_all()?)?.to_dtype(dtype)?;
-        Ok(self.backend.to_maps(&rows, positions)?)
+        Ok(Maps::untaped(self.backend.to_maps(&rows, positions)?))
     }
 
     /// Feature maps → quantised feature maps with a straight-through gradient, the loss, and what was seen.
-    pub(crate) fn forward(&self, x: &Tensor, codes: Option<&Tensor>) -> Result<(Tensor, Tensor, LevelOutput)> {
-        let (rows, positions) = self.backend.to_rows(x)?;
-        let quantized = match codes {
+    pub(crate) fn forward(&self, x: &Maps, codes: Option<&Tensor>) -> Result<(Maps, Tensor, LevelOutput)> {
+        let (rows, positions) = self.backend.to_rows(&x.values)?;
+        self.count(x, &rows);
+        let Quantized { output, codes, loss, perplexity } = match codes {
             Some(codes) => self.quantizer.forward_with(&rows, &codes.flatten_all()?)?,
             None => self.quantizer.forward(&rows)?,
         };
-        let maps = self.backend.to_maps(&quantized.output, positions)?;
-        let level = LevelOutput {
-            inputs: rows.detach(),
-            codes: quantized.codes.reshape(positions)?,
-            perplexity: quantized.perplexity,
-        };
-        Ok((maps, quantized.loss, level))
+        let values = self.backend.to_maps(&output, positions)?;
+        let level = LevelOutput { inputs: rows.detach(), codes: codes.reshape(positions)?, perplexity };
+        let Some(tape) = x.tape() else { return Ok((Maps::untaped(values), loss, level)) };
+
+        let (input, own_loss, vars) = (x.clone(), loss.clone(), self.quantizer.vars());
+        let commitment = self.quantizer.config().commitment;
+        let maps = tape.record(&[x], values, false, move |grad, gradients| {
+            let share = gradients.share();
+            let grad = grad.reshape(rows.shape())?;
+            let grad = ksom_kernels::straight_through_grad(&grad, &rows, &output, share * commitment)?;
+            if !vars.is_empty() {
+                let store = (own_loss * share)?.backward()?;
+                for (_, var) in &vars {
+                    if let Some(grad) = store.get(var.as_tensor()) {
+                        gradients.set_parameter(var.as_tensor(), grad.clone());
+                    }
+                }
+            }
+            input.add_grad(gradients, grad.reshape(input.values.shape())?)
+        });
+        Ok((maps, loss, level))
     }
 }

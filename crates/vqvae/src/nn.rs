@@ -1,72 +1,92 @@
 //! The layers both networks are made of. They hide on which of the two computing paths a model runs.
 //!
 //! On [`Backend::Portable`] features are [N, C, H, W] and every operation is candle's own; on [`Backend::Fast`] they are
-//! [N, H, W, C] and convolutions are the kernels of [`ksom_kernels`], with bias, skip connection and ReLU fused.
+//! [N, H, W, C] and convolutions are the kernels of [`ksom_kernels`], with bias, skip connection and ReLU fused. There a
+//! training step's features are followed by a [`Tape`]; all others by candle's graph, if by any.
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use ksom_kernels::{Backend, ConvSpec};
 
+use crate::tape::{Maps, Tape};
+
 /// Feature maps as the backend keeps them: entering, leaving, and what depends on the order of axes.
 pub(crate) trait Layout {
-    /// [N, C, H, W] → the backend's layout.
-    fn enter(self, x: &Tensor) -> Result<Tensor>;
+    /// [N, C, H, W] → the backend's layout, followed by `tape`.
+    fn enter(self, x: &Tensor, tape: Option<&Tape>) -> Result<Maps>;
     /// The backend's layout → [N, C, H, W].
-    fn leave(self, x: &Tensor) -> Result<Tensor>;
+    fn leave(self, x: &Maps) -> Result<Tensor>;
     /// Feature maps → one row per position [N·H·W, C], and (N, H, W).
-    fn to_rows(self, x: &Tensor) -> Result<(Tensor, (usize, usize, usize))>;
+    fn to_rows(self, maps: &Tensor) -> Result<(Tensor, (usize, usize, usize))>;
     /// One row per position [N·H·W, C] → feature maps.
     fn to_maps(self, rows: &Tensor, positions: (usize, usize, usize)) -> Result<Tensor>;
-    /// Joins feature maps along their channels.
-    fn cat(self, maps: &[&Tensor]) -> Result<Tensor>;
+    /// Joins two feature maps along their channels.
+    fn cat(self, maps: [&Maps; 2]) -> Result<Maps>;
     /// max(0, x).
-    fn relu(self, x: &Tensor) -> Result<Tensor>;
+    fn relu(self, x: &Maps) -> Result<Maps>;
 }
 
 impl Layout for Backend {
-    fn enter(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Backend::Portable => Ok(x.clone()),
-            Backend::Fast => ksom_kernels::nchw_to_nhwc(x),
-        }
-    }
-
-    fn leave(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Backend::Portable => Ok(x.clone()),
-            Backend::Fast => ksom_kernels::nhwc_to_nchw(x),
-        }
-    }
-
-    fn to_rows(self, x: &Tensor) -> Result<(Tensor, (usize, usize, usize))> {
-        let x = match self {
-            Backend::Portable => x.permute((0, 2, 3, 1))?.contiguous()?,
-            Backend::Fast => x.clone(),
+    fn enter(self, x: &Tensor, tape: Option<&Tape>) -> Result<Maps> {
+        let values = match self {
+            Backend::Portable => x.clone(),
+            Backend::Fast => ksom_kernels::nchw_to_nhwc(x)?,
         };
-        let (n, h, w, c) = x.dims4()?;
-        Ok((x.reshape((n * h * w, c))?, (n, h, w)))
+        Ok(tape.map_or_else(|| Maps::untaped(values.clone()), |tape| tape.enter(values.clone())))
+    }
+
+    fn leave(self, x: &Maps) -> Result<Tensor> {
+        match self {
+            Backend::Portable => Ok(x.values.clone()),
+            Backend::Fast => ksom_kernels::nhwc_to_nchw(&x.values),
+        }
+    }
+
+    fn to_rows(self, maps: &Tensor) -> Result<(Tensor, (usize, usize, usize))> {
+        let maps = match self {
+            Backend::Portable => maps.permute((0, 2, 3, 1))?.contiguous()?,
+            Backend::Fast => maps.clone(),
+        };
+        let (n, h, w, c) = maps.dims4()?;
+        Ok((maps.reshape((n * h * w, c))?, (n, h, w)))
     }
 
     fn to_maps(self, rows: &Tensor, (n, h, w): (usize, usize, usize)) -> Result<Tensor> {
-        let x = rows.reshape((n, h, w, rows.dim(1)?))?;
+        let maps = rows.reshape((n, h, w, rows.dim(1)?))?;
         match self {
-            Backend::Portable => x.permute((0, 3, 1, 2))?.contiguous(),
-            Backend::Fast => Ok(x),
+            Backend::Portable => maps.permute((0, 3, 1, 2))?.contiguous(),
+            Backend::Fast => Ok(maps),
         }
     }
 
-    fn cat(self, maps: &[&Tensor]) -> Result<Tensor> {
-        match self {
-            Backend::Portable => Tensor::cat(maps, 1),
-            Backend::Fast => Tensor::cat(maps, 3),
-        }
+    fn cat(self, maps: [&Maps; 2]) -> Result<Maps> {
+        let channels = match self {
+            Backend::Portable => 1,
+            Backend::Fast => 3,
+        };
+        let values = Tensor::cat(&maps.map(|maps| &maps.values), channels)?;
+        let Some(tape) = maps[0].tape() else { return Ok(Maps::untaped(values)) };
+        let parts = maps.map(Maps::clone);
+        Ok(tape.record(&maps, values, false, move |grad, gradients| {
+            let mut first = 0;
+            for part in &parts {
+                let len = part.values.dim(channels)?;
+                part.add_grad(gradients, grad.narrow(channels, first, len)?.contiguous()?)?;
+                first += len;
+            }
+            Ok(())
+        }))
     }
 
-    fn relu(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Backend::Portable => x.relu(),
-            Backend::Fast => ksom_kernels::relu(x),
-        }
+    fn relu(self, x: &Maps) -> Result<Maps> {
+        let values = match self {
+            Backend::Portable => x.values.relu()?,
+            Backend::Fast => ksom_kernels::relu(&x.values)?,
+        };
+        let Some(tape) = x.tape() else { return Ok(Maps::untaped(values)) };
+        let input = x.clone();
+        // What arrives is the gradient by what lies before the ReLU already.
+        Ok(tape.record(&[x], values, true, move |grad, gradients| input.add_grad(gradients, grad)))
     }
 }
 
@@ -77,6 +97,8 @@ pub(crate) struct ConvConfig {
     pub(crate) stride: usize,
     pub(crate) padding: usize,
     pub(crate) bias: bool,
+    /// Whether it is a transposed convolution.
+    pub(crate) transposed: bool,
     /// False for the layer that sees the picture: nothing needs the picture's gradient.
     pub(crate) input_grad: bool,
 }
@@ -84,12 +106,17 @@ pub(crate) struct ConvConfig {
 impl ConvConfig {
     /// Keeps the size: 3×3 with padding 1, or 1×1.
     pub(crate) fn same(kernel: usize) -> Self {
-        Self { kernel, stride: 1, padding: kernel / 2, bias: true, input_grad: true }
+        Self { kernel, stride: 1, padding: kernel / 2, bias: true, transposed: false, input_grad: true }
     }
 
-    /// 4×4 with stride 2 and padding 1: halves the size, or doubles it when transposed.
+    /// 4×4 with stride 2 and padding 1: halves the size.
     pub(crate) fn halving() -> Self {
-        Self { kernel: 4, stride: 2, padding: 1, bias: true, input_grad: true }
+        Self { kernel: 4, stride: 2, ..Self::same(3) }
+    }
+
+    /// The transposed one: doubles the size.
+    pub(crate) fn doubling() -> Self {
+        Self { transposed: true, ..Self::halving() }
     }
 
     pub(crate) fn without_bias(self) -> Self {
@@ -129,7 +156,8 @@ fn finish(y: Tensor, bias: Option<&Tensor>, residual: Option<&Tensor>, relu: boo
     if relu { y.relu() } else { Ok(y) }
 }
 
-/// A convolution.
+/// A convolution, transposed or not.
+#[derive(Clone)]
 pub(crate) struct Conv2d {
     weight: Tensor,
     bias: Option<Tensor>,
@@ -145,71 +173,65 @@ impl Conv2d {
         backend: Backend,
         vb: VarBuilder,
     ) -> Result<Self> {
-        let (weight, bias) = config.tensors([outputs, inputs, config.kernel, config.kernel], outputs, &vb)?;
+        let (first, second) = if config.transposed { (inputs, outputs) } else { (outputs, inputs) };
+        let (weight, bias) = config.tensors([first, second, config.kernel, config.kernel], outputs, &vb)?;
         Ok(Self { weight, bias, config, backend })
     }
 
     /// The convolution alone.
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Maps) -> Result<Maps> {
         self.forward_with(x, None, false)
     }
 
     /// The convolution and a ReLU.
-    pub(crate) fn forward_relu(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward_relu(&self, x: &Maps) -> Result<Maps> {
         self.forward_with(x, None, true)
     }
 
     /// `residual` + the convolution, then a ReLU if asked for.
-    pub(crate) fn forward_with(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-        let bias = self.bias.as_ref();
-        match self.backend {
-            Backend::Portable => {
-                let y = x.conv2d(&self.weight, self.config.padding, self.config.stride, 1, 1)?;
-                finish(y, bias, residual, relu)
+    pub(crate) fn forward_with(&self, x: &Maps, residual: Option<&Maps>, relu: bool) -> Result<Maps> {
+        let residual_values = residual.map(|residual| &residual.values);
+        let Some(tape) = x.tape() else {
+            return Ok(Maps::untaped(self.apply(&x.values, residual_values, relu)?));
+        };
+        let detached =
+            Self { weight: self.weight.detach(), bias: self.bias.as_ref().map(Tensor::detach), ..self.clone() };
+        let values = detached.apply(&x.values, residual_values, relu)?;
+        // Each position of the smaller side meets the whole weight.
+        let (positions, _) = self.backend.to_rows(if self.config.transposed { &x.values } else { &values })?;
+        let work = positions.dim(0)? * self.weight.elem_count();
+        tape.count(work, if self.config.input_grad { 2 * work } else { work });
+        let inputs: Vec<&Maps> = std::iter::once(x).chain(residual).collect();
+        let (conv, x, residual) = (self.clone(), x.clone(), residual.cloned());
+        Ok(tape.record(&inputs, values, relu, move |grad, gradients| {
+            let (weight, spec, transposed) = (&detached.weight, conv.config.spec(false), conv.config.transposed);
+            if let Some(bias) = &conv.bias {
+                gradients.set_parameter(bias, ksom_kernels::bias_grad(&grad)?);
             }
-            Backend::Fast => ksom_kernels::conv2d(x, &self.weight, bias, residual, self.config.spec(relu)),
-        }
-    }
-}
-
-/// A transposed convolution.
-pub(crate) struct ConvTranspose2d {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    config: ConvConfig,
-    backend: Backend,
-}
-
-impl ConvTranspose2d {
-    pub(crate) fn new(
-        inputs: usize,
-        outputs: usize,
-        config: ConvConfig,
-        backend: Backend,
-        vb: VarBuilder,
-    ) -> Result<Self> {
-        let (weight, bias) = config.tensors([inputs, outputs, config.kernel, config.kernel], outputs, &vb)?;
-        Ok(Self { weight, bias, config, backend })
-    }
-
-    /// The transposed convolution alone.
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_with(x, false)
-    }
-
-    /// The transposed convolution and a ReLU.
-    pub(crate) fn forward_relu(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_with(x, true)
-    }
-
-    fn forward_with(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
-        let bias = self.bias.as_ref();
-        match self.backend {
-            Backend::Portable => {
-                let y = x.conv_transpose2d(&self.weight, self.config.padding, 0, self.config.stride, 1)?;
-                finish(y, bias, None, relu)
+            let weight_grad = ksom_kernels::weight_grad(&x.values, weight, &grad, spec, transposed)?;
+            gradients.set_parameter(&conv.weight, weight_grad);
+            if conv.config.input_grad {
+                x.add_grad_with(gradients, |rest| {
+                    ksom_kernels::input_grad(&x.values, weight, &grad, spec, transposed, rest)
+                })?;
             }
-            Backend::Fast => ksom_kernels::conv_transpose2d(x, &self.weight, bias, self.config.spec(relu)),
+            residual.map_or(Ok(()), |residual| residual.add_grad(gradients, grad))
+        }))
+    }
+
+    /// What `forward_with` makes of the values.
+    fn apply(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+        let Self { weight, bias, config, backend } = self;
+        let bias = bias.as_ref();
+        match (backend, config.transposed) {
+            (Backend::Fast, false) => ksom_kernels::conv2d(x, weight, bias, residual, config.spec(relu)),
+            (Backend::Fast, true) => ksom_kernels::conv_transpose2d(x, weight, bias, config.spec(relu)),
+            (Backend::Portable, false) => {
+                finish(x.conv2d(weight, config.padding, config.stride, 1, 1)?, bias, residual, relu)
+            }
+            (Backend::Portable, true) => {
+                finish(x.conv_transpose2d(weight, config.padding, 0, config.stride, 1)?, bias, residual, relu)
+            }
         }
     }
 }

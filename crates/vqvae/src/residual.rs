@@ -1,10 +1,11 @@
 //! Stacks of residual blocks. The two networks differ in their skip connection; each stack ends in a ReLU.
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 use candle_nn::VarBuilder;
 use ksom_kernels::Backend;
 
 use crate::nn::{Conv2d, ConvConfig, Layout};
+use crate::tape::Maps;
 
 /// Which of the two forms a block has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl ResidualStack {
     }
 
     /// The stack applied to what `first` makes of `x`: its first ReLU is fused into that convolution where it can be.
-    pub(crate) fn forward_after(&self, first: &Conv2d, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward_after(&self, first: &Conv2d, x: &Maps) -> Result<Maps> {
         match self.skip {
             Skip::Rectified => {
                 let mut rectified = first.forward_relu(x)?;
@@ -75,7 +76,7 @@ impl ResidualStack {
         }
     }
 
-    fn untouched(&self, block: &Block, x: &Tensor, relu: bool) -> Result<Tensor> {
+    fn untouched(&self, block: &Block, x: &Maps, relu: bool) -> Result<Maps> {
         let inner = block.conv_3x3.forward_relu(&self.backend.relu(x)?)?;
         block.conv_1x1.forward_with(&inner, Some(x), relu)
     }

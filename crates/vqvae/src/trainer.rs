@@ -24,6 +24,7 @@ use crate::model::Model;
 use crate::optimizer::Optimizer;
 use crate::recipe::{NormalizationChoice, Recipe};
 use crate::run_lock::RunLock;
+use crate::train_step::{StepOutcome, train_step};
 use crate::training_state::{Best, Progress, TrainingState, check_resumable, training_path};
 
 /// What a training tells while it runs.
@@ -409,68 +410,6 @@ impl Trainer {
         };
         state.write(&self.run)
     }
-}
-
-/// What one optimiser step gave.
-#[derive(Clone, Debug)]
-pub struct StepOutcome {
-    /// Mean squared error of the reconstruction, in normalised units.
-    pub reconstruction: f64,
-    /// The quantisers' loss.
-    pub quantizer_loss: f64,
-    /// Perplexity of each level's codes.
-    pub perplexity: Vec<f64>,
-    /// Euclidean norm of the gradient before clipping.
-    pub grad_norm: f64,
-}
-
-/// One training step on a batch [B, 3, H, W] in normalised units: forward, backward, clipping, AdamW, codebook update.
-/// The batch is cut into `accumulate` parts whose gradients add up to that of the whole batch.
-///
-/// # Errors
-/// A loss or the gradient's norm is not finite ([`Error::NotFinite`]); nothing has been updated then.
-pub fn train_step(
-    model: &mut Model,
-    optimizer: &mut Optimizer,
-    pixels: &Tensor,
-    accumulate: usize,
-) -> Result<StepOutcome> {
-    let pixels = pixels.to_device(&model.compute().device)?;
-    let parts = pixels.chunk(accumulate, 0)?;
-    let share = 1.0 / parts.len() as f64;
-    let mut gradients: std::collections::BTreeMap<String, Tensor> = std::collections::BTreeMap::new();
-    let (mut reconstruction, mut quantizer_loss) = (0.0, 0.0);
-    let mut perplexity = vec![0.0; model.config().architecture.levels().len()];
-    for part in &parts {
-        let output = model.forward(part)?;
-        let error = (&output.reconstruction - part)?.sqr()?.mean_all()?;
-        let loss = ((&error + &output.quantizer_loss)? * share)?;
-        reconstruction += share * finite("reconstruction loss", scalar(&error)?)?;
-        quantizer_loss += share * finite("quantiser loss", scalar(&output.quantizer_loss)?)?;
-        for (sum, level) in perplexity.iter_mut().zip(&output.levels) {
-            *sum += share * scalar(&level.perplexity)?;
-        }
-        for (name, gradient) in optimizer.gradients(&loss.backward()?) {
-            let sum = match gradients.remove(&name) {
-                Some(before) => (before + gradient)?,
-                None => gradient,
-            };
-            gradients.insert(name, sum);
-        }
-        model.observe(&output)?;
-    }
-    let grad_norm = finite("gradient's norm", optimizer.norm(&gradients)?)?;
-    optimizer.step(&gradients, optimizer.clip_coefficient(grad_norm))?;
-    model.update_quantizers()?;
-    Ok(StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm })
-}
-
-fn scalar(tensor: &Tensor) -> Result<f64> {
-    Ok(f64::from(tensor.to_dtype(DType::F32)?.to_scalar::<f32>()?))
-}
-
-fn finite(what: &'static str, value: f64) -> Result<f64> {
-    if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { step: 0, what, value, last_good: String::new() }) }
 }
 
 #[derive(Default)]

@@ -9,9 +9,10 @@ use ksom_quantizers::Quantizer;
 
 use crate::config::ModelConfig;
 use crate::error::Result;
-use crate::network::{ForwardOutput, Network, QuantizeLayer};
-use crate::nn::{Conv2d, ConvConfig, ConvTranspose2d, Layout};
+use crate::network::{Network, QuantizeLayer, Reconstruction};
+use crate::nn::{Conv2d, ConvConfig};
 use crate::residual::{ResidualStack, Skip};
+use crate::tape::Maps;
 
 fn residual_stack(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<ResidualStack> {
     let arch = &config.architecture;
@@ -39,7 +40,7 @@ impl Encoder {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Maps) -> Result<Maps> {
         let x = self.conv_1.forward_relu(x)?;
         let x = self.conv_2.forward_relu(&x)?;
         Ok(self.residual_stack.forward_after(&self.conv_3, &x)?)
@@ -50,8 +51,8 @@ impl Encoder {
 struct Decoder {
     conv_1: Conv2d,
     residual_stack: ResidualStack,
-    conv_trans_1: ConvTranspose2d,
-    conv_trans_2: ConvTranspose2d,
+    conv_trans_1: Conv2d,
+    conv_trans_2: Conv2d,
 }
 
 impl Decoder {
@@ -61,12 +62,12 @@ impl Decoder {
         Ok(Self {
             conv_1: Conv2d::new(dim, h, ConvConfig::same(3), backend, vb.pp("_conv_1"))?,
             residual_stack: residual_stack(config, backend, vb.pp("_residual_stack"))?,
-            conv_trans_1: ConvTranspose2d::new(h, h / 2, ConvConfig::halving(), backend, vb.pp("_conv_trans_1"))?,
-            conv_trans_2: ConvTranspose2d::new(h / 2, 3, ConvConfig::halving(), backend, vb.pp("_conv_trans_2"))?,
+            conv_trans_1: Conv2d::new(h, h / 2, ConvConfig::doubling(), backend, vb.pp("_conv_trans_1"))?,
+            conv_trans_2: Conv2d::new(h / 2, 3, ConvConfig::doubling(), backend, vb.pp("_conv_trans_2"))?,
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Maps) -> Result<Maps> {
         let x = self.residual_stack.forward_after(&self.conv_1, x)?;
         let x = self.conv_trans_1.forward_relu(&x)?;
         Ok(self.conv_trans_2.forward(&x)?)
@@ -79,7 +80,6 @@ pub(crate) struct VqVae {
     pre_vq_conv: Conv2d,
     quantize: QuantizeLayer,
     decoder: Decoder,
-    backend: Backend,
     dtype: DType,
 }
 
@@ -91,34 +91,28 @@ impl VqVae {
             pre_vq_conv: Conv2d::new(h, dim, ConvConfig::same(1), backend, vb.pp("_pre_vq_conv"))?,
             quantize: QuantizeLayer::new(&config.quantizer, backend, vb.pp("_vq_vae"))?,
             decoder: Decoder::new(config, backend, vb.pp("_decoder"))?,
-            backend,
             dtype: vb.dtype(),
         })
     }
 
-    fn features(&self, pixels: &Tensor) -> Result<Tensor> {
-        let x = self.encoder.forward(&self.backend.enter(pixels)?)?;
-        Ok(self.pre_vq_conv.forward(&x)?)
-    }
-
-    fn pictures(&self, quantized: &Tensor) -> Result<Tensor> {
-        Ok(self.backend.leave(&self.decoder.forward(quantized)?)?)
+    fn features(&self, pixels: &Maps) -> Result<Maps> {
+        Ok(self.pre_vq_conv.forward(&self.encoder.forward(pixels)?)?)
     }
 }
 
 impl Network for VqVae {
-    fn encode(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
+    fn encode(&self, pixels: &Maps) -> Result<Vec<Tensor>> {
         Ok(vec![self.quantize.encode(&self.features(pixels)?)?])
     }
 
-    fn decode(&self, codes: &[Tensor]) -> Result<Tensor> {
-        self.pictures(&self.quantize.decode(&codes[0], self.dtype)?)
+    fn decode(&self, codes: &[Tensor]) -> Result<Maps> {
+        self.decoder.forward(&self.quantize.decode(&codes[0], self.dtype)?)
     }
 
-    fn forward(&self, pixels: &Tensor, codes: Option<&[Tensor]>) -> Result<ForwardOutput> {
+    fn forward(&self, pixels: &Maps, codes: Option<&[Tensor]>) -> Result<Reconstruction> {
         let codes = codes.map(|codes| &codes[0]);
         let (quantized, quantizer_loss, level) = self.quantize.forward(&self.features(pixels)?, codes)?;
-        Ok(ForwardOutput { reconstruction: self.pictures(&quantized)?, quantizer_loss, levels: vec![level] })
+        Ok(Reconstruction { pixels: self.decoder.forward(&quantized)?, quantizer_loss, levels: vec![level] })
     }
 
     fn quantizers(&self) -> Vec<&dyn Quantizer> {

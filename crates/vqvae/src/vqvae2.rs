@@ -8,9 +8,10 @@ use ksom_quantizers::Quantizer;
 
 use crate::config::ModelConfig;
 use crate::error::Result;
-use crate::network::{ForwardOutput, Network, QuantizeLayer};
-use crate::nn::{Conv2d, ConvConfig, ConvTranspose2d, Layout};
+use crate::network::{Network, QuantizeLayer, Reconstruction};
+use crate::nn::{Conv2d, ConvConfig, Layout};
 use crate::residual::{ResidualStack, Skip};
+use crate::tape::Maps;
 
 /// Residual blocks numbered from `first` in a sequence of layers.
 fn residual_stack(config: &ModelConfig, first: usize, backend: Backend, vb: &VarBuilder) -> Result<ResidualStack> {
@@ -50,7 +51,7 @@ impl Encoder {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Maps) -> Result<Maps> {
         let mut x = x.clone();
         for conv in &self.halvings {
             x = conv.forward_relu(&x)?;
@@ -63,7 +64,7 @@ impl Encoder {
 struct Decoder {
     conv: Conv2d,
     residual_stack: ResidualStack,
-    doublings: Vec<ConvTranspose2d>,
+    doublings: Vec<Conv2d>,
 }
 
 impl Decoder {
@@ -74,7 +75,7 @@ impl Decoder {
         let mut from = arch.hidden;
         for (i, &to) in channels.iter().enumerate() {
             let at = vb.pp(arch.residual_layers + 2 + 2 * i);
-            doublings.push(ConvTranspose2d::new(from, to, ConvConfig::halving(), backend, at)?);
+            doublings.push(Conv2d::new(from, to, ConvConfig::doubling(), backend, at)?);
             from = to;
         }
         Ok(Self {
@@ -84,7 +85,7 @@ impl Decoder {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Maps) -> Result<Maps> {
         let mut x = self.residual_stack.forward_after(&self.conv, x)?;
         for (i, conv) in self.doublings.iter().enumerate() {
             let last = i + 1 == self.doublings.len();
@@ -103,7 +104,7 @@ pub(crate) struct VqVae2 {
     dec_t: Decoder,
     quantize_conv_b: Conv2d,
     quantize_b: QuantizeLayer,
-    upsample_t: ConvTranspose2d,
+    upsample_t: Conv2d,
     dec: Decoder,
     backend: Backend,
     dtype: DType,
@@ -121,7 +122,7 @@ impl VqVae2 {
             dec_t: Decoder::new(config, dim, &[dim], backend, blocks("dec_t"))?,
             quantize_conv_b: Conv2d::new(dim + h, dim, ConvConfig::same(1), backend, vb.pp("quantize_conv_b"))?,
             quantize_b: QuantizeLayer::new(&config.quantizer, backend, vb.pp("quantize_b"))?,
-            upsample_t: ConvTranspose2d::new(dim, dim, ConvConfig::halving(), backend, vb.pp("upsample_t"))?,
+            upsample_t: Conv2d::new(dim, dim, ConvConfig::doubling(), backend, vb.pp("upsample_t"))?,
             dec: Decoder::new(config, dim + dim, &[h / 2, 3], backend, blocks("dec"))?,
             backend,
             dtype: vb.dtype(),
@@ -129,27 +130,26 @@ impl VqVae2 {
     }
 
     /// Features at a quarter of the size, and the top quantiser's input.
-    fn top_features(&self, pixels: &Tensor) -> Result<(Tensor, Tensor)> {
-        let bottom = self.enc_b.forward(&self.backend.enter(pixels)?)?;
+    fn top_features(&self, pixels: &Maps) -> Result<(Maps, Maps)> {
+        let bottom = self.enc_b.forward(pixels)?;
         let top = self.quantize_conv_t.forward(&self.enc_t.forward(&bottom)?)?;
         Ok((bottom, top))
     }
 
     /// The bottom quantiser's input, given the quantised top.
-    fn bottom_features(&self, bottom: &Tensor, quantized_top: &Tensor) -> Result<Tensor> {
+    fn bottom_features(&self, bottom: &Maps, quantized_top: &Maps) -> Result<Maps> {
         let decoded_top = self.dec_t.forward(quantized_top)?;
-        Ok(self.quantize_conv_b.forward(&self.backend.cat(&[&decoded_top, bottom])?)?)
+        Ok(self.quantize_conv_b.forward(&self.backend.cat([&decoded_top, bottom])?)?)
     }
 
-    fn pictures(&self, quantized_top: &Tensor, quantized_bottom: &Tensor) -> Result<Tensor> {
+    fn pictures(&self, quantized_top: &Maps, quantized_bottom: &Maps) -> Result<Maps> {
         let upsampled = self.upsample_t.forward(quantized_top)?;
-        let x = self.dec.forward(&self.backend.cat(&[&upsampled, quantized_bottom])?)?;
-        Ok(self.backend.leave(&x)?)
+        self.dec.forward(&self.backend.cat([&upsampled, quantized_bottom])?)
     }
 }
 
 impl Network for VqVae2 {
-    fn encode(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
+    fn encode(&self, pixels: &Maps) -> Result<Vec<Tensor>> {
         let (bottom, top) = self.top_features(pixels)?;
         let codes_top = self.quantize_t.encode(&top)?;
         let quantized_top = self.quantize_t.decode(&codes_top, self.dtype)?;
@@ -157,20 +157,20 @@ impl Network for VqVae2 {
         Ok(vec![codes_top, codes_bottom])
     }
 
-    fn decode(&self, codes: &[Tensor]) -> Result<Tensor> {
+    fn decode(&self, codes: &[Tensor]) -> Result<Maps> {
         let quantized_top = self.quantize_t.decode(&codes[0], self.dtype)?;
         let quantized_bottom = self.quantize_b.decode(&codes[1], self.dtype)?;
         self.pictures(&quantized_top, &quantized_bottom)
     }
 
-    fn forward(&self, pixels: &Tensor, codes: Option<&[Tensor]>) -> Result<ForwardOutput> {
+    fn forward(&self, pixels: &Maps, codes: Option<&[Tensor]>) -> Result<Reconstruction> {
         let level = |i: usize| codes.map(|codes| &codes[i]);
         let (bottom, top) = self.top_features(pixels)?;
         let (quantized_top, loss_top, level_top) = self.quantize_t.forward(&top, level(0))?;
         let bottom = self.bottom_features(&bottom, &quantized_top)?;
         let (quantized_bottom, loss_bottom, level_bottom) = self.quantize_b.forward(&bottom, level(1))?;
-        Ok(ForwardOutput {
-            reconstruction: self.pictures(&quantized_top, &quantized_bottom)?,
+        Ok(Reconstruction {
+            pixels: self.pictures(&quantized_top, &quantized_bottom)?,
             quantizer_loss: (loss_top + loss_bottom)?,
             levels: vec![level_top, level_bottom],
         })

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and one function that does it and returns data.
 
+pub mod bench;
 pub mod convert;
 pub mod decode;
 pub mod encode;

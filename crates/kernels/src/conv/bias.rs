@@ -1,24 +1,9 @@
-//! What backward does to the output's gradient before the products: the mask of the ReLU, the bias's gradient.
+//! The gradient of a bias.
 
-use crate::memory::{Shared, filled};
 use rayon::prelude::*;
 
 /// Elements per task; fixed, so that sums do not depend on the number of threads.
-const CHUNK: usize = 64 * 1024;
-
-/// `grad` where `output > 0`, otherwise zero.
-pub(crate) fn masked(grad: &[f32], output: &[f32]) -> Vec<f32> {
-    let write = |to: Shared<f32>| {
-        grad.par_chunks(CHUNK).zip(output.par_chunks(CHUNK)).enumerate().for_each(|(i, (grad, output))| {
-            for (j, (&g, &y)) in grad.iter().zip(output).enumerate() {
-                // SAFETY: each element of the result is written by the one task that holds its source.
-                unsafe { to.pointer(i * CHUNK).add(j).write(if y > 0.0 { g } else { 0.0 }) };
-            }
-        });
-    };
-    // SAFETY: both slices have the result's length, and each of their elements is visited.
-    unsafe { filled(grad.len().min(output.len()), write) }
-}
+const CHUNK: usize = 16 * 1024;
 
 /// Sums of `grad` [.., channels] over all but the last axis.
 pub(crate) fn channel_sums(grad: &[f32], channels: usize) -> Vec<f32> {

@@ -2,9 +2,9 @@
 //! gathers its taps from a zero-padded copy of the input and meets the weights, packed into panels, in registers.
 
 use super::geometry::{Axis, Dims, reach};
-use crate::memory::{Shared, filled, with_scratch};
+use crate::memory::{Aligned, Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
-use crate::simd::{Isa, MAX_COLS, MAX_ROWS};
+use crate::simd::{DOT_COLS, Isa, MAX_COLS, MAX_ROWS};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -26,6 +26,8 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) residual: Option<&'a [f32]>,
     pub(crate) relu: bool,
+    /// Of the output's shape: where it is not greater than zero, the output becomes zero.
+    pub(crate) mask: Option<&'a [f32]>,
 }
 
 /// A weight tensor seen as [outputs, inputs, kernel height, kernel width] through strides.
@@ -51,15 +53,16 @@ pub(crate) fn gather(
     epilogue: Epilogue,
 ) -> Vec<f32> {
     debug_assert_eq!(x.len(), dims.len());
-    let narrow = w.outputs <= isa.narrow_cols;
-    let (rows, cols, kernel) =
-        if narrow { (isa.narrow_rows, isa.narrow_cols, isa.conv_narrow) } else { (isa.rows, isa.cols, isa.conv) };
+    // By the weight alone, so that an output's bits do not depend on the size of the picture.
+    let dot = w.outputs == DOT_COLS && w.inputs.is_multiple_of(isa.lanes);
+    let tile = if w.outputs <= isa.lanes { &isa.tiles[isa.tiles.len() - 1] } else { &isa.tiles[0] };
+    let (rows, cols, kernel) = if dot { (isa.dot_rows, DOT_COLS, isa.dot) } else { (tile.rows, tile.cols, tile.conv) };
     let bias = padded_bias(epilogue.bias, w.outputs, cols);
     let phases: Vec<Phase> = axes
         .0
         .iter()
         .flat_map(|y| axes.1.iter().map(move |x| (y, x)))
-        .map(|(y, x)| Phase { y, x, panels: pack(w, y, x, cols) })
+        .map(|(y, x)| Phase { y, x, panels: if dot { pack_dot(w, y, x, isa.lanes) } else { pack(w, y, x, cols) } })
         .collect();
     let count = |axes: &[Axis]| axes.iter().map(|axis| axis.count).max().unwrap_or(0);
     let grid = (count(axes.0), count(axes.1));
@@ -86,7 +89,7 @@ pub(crate) fn gather(
 struct Phase<'a> {
     y: &'a Axis,
     x: &'a Axis,
-    panels: Vec<f32>,
+    panels: Aligned,
 }
 
 /// Part of the outputs: images, and of each phase's outputs these rows and columns.
@@ -148,7 +151,7 @@ struct Source {
 }
 
 impl Source {
-    fn new(x: &[f32], dims: Dims, axes: (&[Axis], &[Axis]), task: &Task, scratch: &mut Vec<f32>) -> Self {
+    fn new(x: &[f32], dims: Dims, axes: (&[Axis], &[Axis]), task: &Task, scratch: &mut Aligned) -> Self {
         let (top, bottom) = reach(axes.0, task.rows.start, task.rows.end);
         let (left, right) = reach(axes.1, task.columns.start, task.columns.end);
         let inside = |from: isize, to: isize, size: usize| from >= 0 && to <= size as isize;
@@ -165,7 +168,7 @@ impl Source {
         }
         let lines = (bottom - top) as usize;
         let line = (right - left) as usize * dims.channels;
-        scratch.resize(task.images.len() * lines * line, 0.0);
+        scratch.resize(task.images.len() * lines * line);
         let (clip_left, clip_right) = (left.clamp(0, dims.width as isize), right.clamp(0, dims.width as isize));
         let before = (clip_left - left) as usize * dims.channels;
         let copied = (clip_right - clip_left).max(0) as usize * dims.channels;
@@ -266,6 +269,10 @@ impl TileLoop<'_> {
         let columns = self.cols.min(self.channels - first_column);
         let panel = &phase.panels[first_column * run * runs..];
         let last = block.end == runs;
+        let at_end = |values: Option<&[f32]>| match values {
+            Some(values) if last => values[first_column..].as_ptr(),
+            _ => std::ptr::null(),
+        };
         let mut tile = ConvTile {
             rows: pixels.as_ptr(),
             a: source.values.wrapping_add(block.start * source.line_stride),
@@ -275,25 +282,23 @@ impl TileLoop<'_> {
             b: panel[block.start * run * self.cols..].as_ptr(),
             c: output.pointer(first_column),
             start: if block.start == 0 { Start::Bias(self.bias[first_column..].as_ptr()) } else { Start::Output },
-            residual: match self.epilogue.residual {
-                Some(residual) if last => residual[first_column..].as_ptr(),
-                _ => std::ptr::null(),
-            },
+            residual: at_end(self.epilogue.residual),
             relu: self.epilogue.relu && last,
+            mask: at_end(self.epilogue.mask),
         };
         let mut buffers: Option<Buffers> = None;
         for rows in pixels.chunks_exact(self.rows) {
             tile.rows = rows.as_ptr();
             // SAFETY: each row is the first tap of an output, inside the source by `reach` as all its runs are; the
             // panel has a row of `cols` columns for each element of the runs, the bias is padded to whole panels; an
-            // output, like the residual of the same shape, has `columns` columns at its offset; no other task has
-            // these outputs.
+            // output, like residual and mask of the same shape, has `columns` columns at its offset; no other task
+            // has these outputs.
             unsafe {
                 if columns == self.cols {
                     (self.kernel)(&tile);
                 } else {
                     const EMPTY: [f32; MAX_ROWS * MAX_COLS] = [0.0; MAX_ROWS * MAX_COLS];
-                    let buffers = buffers.get_or_insert(Buffers { output: EMPTY, residual: EMPTY });
+                    let buffers = buffers.get_or_insert(Buffers { output: EMPTY, residual: EMPTY, mask: EMPTY });
                     self.partial(&tile, rows, columns, buffers);
                 }
             }
@@ -310,15 +315,16 @@ impl TileLoop<'_> {
         for (r, &(from, to)) in rows.iter().enumerate() {
             let at = r * self.cols;
             own[r] = (from, at);
-            // SAFETY: the caller vouches for `columns` elements of output and residual at `to`.
-            unsafe {
-                if matches!(tile.start, Start::Output) {
-                    buffers.output[at..at + columns]
-                        .copy_from_slice(std::slice::from_raw_parts(tile.c.add(to), columns));
-                }
-                if !tile.residual.is_null() {
-                    buffers.residual[at..at + columns]
-                        .copy_from_slice(std::slice::from_raw_parts(tile.residual.add(to), columns));
+            let starts_from_output = matches!(tile.start, Start::Output);
+            for (from, own, wanted) in [
+                (tile.c.cast_const(), &mut buffers.output, starts_from_output),
+                (tile.residual, &mut buffers.residual, !tile.residual.is_null()),
+                (tile.mask, &mut buffers.mask, !tile.mask.is_null()),
+            ] {
+                if wanted {
+                    // SAFETY: the caller vouches for `columns` elements of output, residual and mask at `to`.
+                    let columns_there = unsafe { std::slice::from_raw_parts(from.add(to), columns) };
+                    own[at..at + columns].copy_from_slice(columns_there);
                 }
             }
         }
@@ -326,9 +332,10 @@ impl TileLoop<'_> {
             rows: own.as_ptr(),
             c: buffers.output.as_mut_ptr(),
             residual: if tile.residual.is_null() { std::ptr::null() } else { buffers.residual.as_ptr() },
+            mask: if tile.mask.is_null() { std::ptr::null() } else { buffers.mask.as_ptr() },
             ..*tile
         };
-        // SAFETY: input and panel are the caller's; output and residual are whole tiles of our own.
+        // SAFETY: input and panel are the caller's; output, residual and mask are whole tiles of our own.
         unsafe { (self.kernel)(&whole) };
         for (r, &(_, to)) in rows.iter().enumerate() {
             for column in 0..columns {
@@ -339,10 +346,11 @@ impl TileLoop<'_> {
     }
 }
 
-/// A tile of output and of residual.
+/// A tile of output, of residual and of mask.
 struct Buffers {
     output: [f32; MAX_ROWS * MAX_COLS],
     residual: [f32; MAX_ROWS * MAX_COLS],
+    mask: [f32; MAX_ROWS * MAX_COLS],
 }
 
 /// The bias, zero where there is none, padded to whole panels.
@@ -355,9 +363,9 @@ fn padded_bias(bias: Option<&[f32]>, channels: usize, cols: usize) -> Vec<f32> {
 }
 
 /// The weights of one set of taps in panels [column / cols][tap y, tap x, input][column % cols], padded with zeros.
-fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Vec<f32> {
+fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Aligned {
     let depth = y.taps.len() * x.taps.len() * w.inputs;
-    let mut panels = vec![0.0; depth * w.outputs.next_multiple_of(cols)];
+    let mut panels = Aligned::zeros(depth * w.outputs.next_multiple_of(cols));
     if depth == 0 {
         return panels;
     }
@@ -378,4 +386,24 @@ fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Vec<f32> {
         }
     });
     panels
+}
+
+/// The weights of one set of taps for [`crate::simd::tile::dot`]: [tap y, tap x, input / lanes][output][input % lanes].
+fn pack_dot(w: Weight, y: &Axis, x: &Axis, lanes: usize) -> Aligned {
+    let mut panel = Aligned::zeros(y.taps.len() * x.taps.len() * w.inputs * w.outputs);
+    let mut registers = panel.chunks_exact_mut(lanes);
+    for &ky in &y.taps {
+        for &kx in &x.taps {
+            let tap = ky * w.kernel_width + kx;
+            for first in (0..w.inputs).step_by(lanes) {
+                for (output, register) in (0..w.outputs).zip(registers.by_ref()) {
+                    let from = output * w.output_stride + first * w.input_stride + tap;
+                    for (lane, to) in register.iter_mut().enumerate() {
+                        *to = w.values[from + lane * w.input_stride];
+                    }
+                }
+            }
+        }
+    }
+    panel
 }

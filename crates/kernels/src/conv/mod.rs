@@ -10,5 +10,4 @@ mod packing;
 mod tests;
 mod weight_grad;
 
-pub(crate) use bias::masked;
-pub use operation::{ConvSpec, conv_transpose2d, conv2d, input_grad, weight_grad};
+pub use operation::{ConvSpec, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad};

@@ -1,11 +1,12 @@
 //! The custom operations and their gradients.
 
-use super::bias::{channel_sums, masked};
+use super::bias::channel_sums;
 use super::forward::{Kernel, convolution, transposed};
 use super::gather::Epilogue;
 use super::geometry::Dims;
 use super::weight_grad::{self, Window};
-use crate::access::{check, check_shape, contiguous, tensor, with_slice};
+use crate::access::{check, check_shape, contiguous, tensor, with_optional_slice, with_slice};
+use crate::elementwise::masked;
 use crate::error::Error;
 use crate::simd::Isa;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
@@ -53,23 +54,51 @@ pub fn conv_transpose2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: Con
     Convolution::new(x, w, spec, true)?.apply(x, w, bias, None)
 }
 
+/// The rest of the gradient of a convolution's input, see [`input_grad`].
+#[derive(Clone, Copy, Default)]
+pub struct Rest<'a> {
+    /// What comes from other uses of the input, of its shape: added.
+    pub others: Option<&'a Tensor>,
+    /// Whether the input came out of a ReLU, and what lies before that is asked for: zero where the input is zero.
+    pub rectified: bool,
+}
+
 /// The gradient of [`conv2d`] (or, if `transposed`, of [`conv_transpose2d`]) by its input `x`, outside any graph, for
 /// the gradient `grad` [N, OH, OW, O] of its output before the ReLU → of `x`'s shape.
 ///
 /// # Errors
 ///
 /// As [`conv2d`].
-pub fn input_grad(x: &Tensor, w: &Tensor, grad: &Tensor, spec: ConvSpec, transposed: bool) -> Result<Tensor> {
+pub fn input_grad(
+    x: &Tensor,
+    w: &Tensor,
+    grad: &Tensor,
+    spec: ConvSpec,
+    transposed: bool,
+    rest: Rest,
+) -> Result<Tensor> {
     let convolution = Convolution::new(x, w, spec, transposed)?;
     let operation = CustomOp2::name(&convolution);
     check_shape(operation, "grad", grad, convolution.out.shape())?;
     let (w, grad) = (w.contiguous()?, grad.contiguous()?);
+    let others = rest.others.map(Tensor::contiguous).transpose()?;
+    if let Some(others) = &others {
+        check_shape(operation, "others", others, x.shape())?;
+    }
+    let mask = if rest.rectified { Some(x.contiguous()?) } else { None };
     with_slice(operation, &w, |w| {
-        with_slice(operation, &grad, |grad| tensor(convolution.input_gradient(w, grad), x.shape()))
+        with_slice(operation, &grad, |grad| {
+            with_optional_slice(operation, others.as_ref(), |residual| {
+                with_optional_slice(operation, mask.as_ref(), |mask| {
+                    let epilogue = Epilogue { residual, mask, ..Epilogue::default() };
+                    tensor(convolution.input_gradient(w, grad, epilogue), x.shape())
+                })
+            })
+        })
     })
 }
 
-/// As [`input_grad`], by the weight `w` → of `w`'s shape.
+/// As [`input_grad`] by the weight `w`, → of `w`'s shape.
 ///
 /// # Errors
 ///
@@ -82,6 +111,17 @@ pub fn weight_grad(x: &Tensor, w: &Tensor, grad: &Tensor, spec: ConvSpec, transp
     with_slice(operation, &x, |x| {
         with_slice(operation, &grad, |grad| tensor(convolution.weight_gradient(x, grad), w.shape()))
     })
+}
+
+/// As [`input_grad`] by the bias, for the gradient `grad` [.., O] → `[O]`.
+///
+/// # Errors
+///
+/// If `grad` has no axis, or is not f32 on the CPU.
+pub fn bias_grad(grad: &Tensor) -> Result<Tensor> {
+    let grad = grad.contiguous()?;
+    let channels = grad.dim(candle_core::D::Minus1)?;
+    with_slice("bias_grad", &grad, |grad| tensor(channel_sums(grad, channels), channels))
 }
 
 /// A convolution or transposed convolution of known shapes.
@@ -199,7 +239,7 @@ impl Convolution {
     }
 
     fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>) -> (CpuStorage, Shape) {
-        let epilogue = Epilogue { bias, residual, relu: self.relu };
+        let epilogue = Epilogue { bias, residual, relu: self.relu, mask: None };
         let forward = if self.transposed { transposed } else { convolution };
         let out = forward(Isa::detect(), (x, self.x), (w, self.kernel), self.out, epilogue);
         (CpuStorage::F32(out), self.out.shape().into())
@@ -234,8 +274,10 @@ impl Convolution {
                 gradients.bias = Some(tensor(channel_sums(g, self.out.channels), self.out.channels)?);
             }
             if x.track_op() && self.input_grad {
-                gradients.x =
-                    Some(tensor(with_slice(operation, w, |w| Ok(self.input_gradient(w, g)))?, self.x.shape())?);
+                gradients.x = Some(tensor(
+                    with_slice(operation, w, |w| Ok(self.input_gradient(w, g, Epilogue::default())))?,
+                    self.x.shape(),
+                )?);
             }
             if w.track_op() {
                 let mut w_grad = with_slice(operation, x, |x| Ok(self.weight_gradient(x, g)))?;
@@ -252,10 +294,10 @@ impl Convolution {
         Ok(gradients)
     }
 
-    fn input_gradient(&self, w: &[f32], grad: &[f32]) -> Vec<f32> {
+    fn input_gradient(&self, w: &[f32], grad: &[f32], epilogue: Epilogue) -> Vec<f32> {
         let (w, _) = self.split(w);
         let backward = if self.transposed { convolution } else { transposed };
-        backward(Isa::detect(), (grad, self.out), (w, self.kernel), self.x, Epilogue::default())
+        backward(Isa::detect(), (grad, self.out), (w, self.kernel), self.x, epilogue)
     }
 
     fn weight_gradient(&self, x: &[f32], grad: &[f32]) -> Vec<f32> {

@@ -10,10 +10,14 @@ macro_rules! by_size {
             4 => $function::<4>($($argument),*),
             6 => $function::<6>($($argument),*),
             8 => $function::<8>($($argument),*),
+            11 => $function::<11>($($argument),*),
             12 => $function::<12>($($argument),*),
+            13 => $function::<13>($($argument),*),
             14 => $function::<14>($($argument),*),
             16 => $function::<16>($($argument),*),
+            24 => $function::<24>($($argument),*),
             32 => $function::<32>($($argument),*),
+            48 => $function::<48>($($argument),*),
             size => unreachable!("no tile has {size} rows or columns"),
         }
     };
@@ -29,7 +33,7 @@ impl Job<'_> {
                 let from = (image * dims.height + y) * dims.line() + band.columns.start * dims.channels;
                 let line = &self.pixels[from..from + band.columns.len() * dims.channels];
                 let layout = (pixel, band.pixels());
-                by_size!(self.isa.rows, pack_line(line, dims.channels, layout, to));
+                by_size!(self.tile.rows, pack_line(line, dims.channels, layout, to));
                 pixel += band.columns.len();
             }
         }
@@ -37,7 +41,7 @@ impl Job<'_> {
 
     /// Packs one block of the patches' channels: [image][line][column][channel], zero outside the image.
     pub(super) fn pack_block(&self, band: &Band, block: usize, to: &mut [f32]) {
-        let cols = self.isa.cols;
+        let cols = self.tile.cols;
         let dims = self.patch_dims;
         let [lines, width] = self.extent(band.rows.len(), band.columns.len());
         let first = block * cols;
@@ -68,7 +72,7 @@ impl Job<'_> {
 
     /// Packs one block of the patches laid out in full: [pixel][tap, channel], zero outside the image.
     pub(super) fn pack_unrolled(&self, band: &Band, block: usize, to: &mut [f32]) {
-        let cols = self.isa.cols;
+        let cols = self.tile.cols;
         let (dims, window) = (self.patch_dims, self.window);
         let run = window.width * dims.channels;
         let first = block * cols;

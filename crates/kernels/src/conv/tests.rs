@@ -4,7 +4,7 @@ use super::forward::{Kernel, convolution, transposed};
 use super::gather::Epilogue;
 use super::geometry::Dims;
 use super::weight_grad::{Window, weight_grad};
-use super::{ConvSpec, conv_transpose2d, conv2d};
+use super::{ConvSpec, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad as weight_grad_of};
 use crate::simd::Isa;
 use crate::testing::{assert_close, random, values, with_threads};
 use candle_core::{Result, Tensor, Var};
@@ -254,23 +254,31 @@ fn check_instruction_sets(case: &Case) -> Result<()> {
         expected.2[wi] += g * x;
     });
     let none = Epilogue::default();
+    // An input gradient with the rest of it: other uses of the input added, then masked by the input.
+    let others = values(&random(case.seed ^ 6, vec![dims.len()])?);
+    let rest = Epilogue { residual: Some(&others), mask: Some(&x), ..none };
+    let whole: Vec<f64> =
+        (0..x.len()).map(|i| if x[i] > 0.0 { expected.1[i] + f64::from(others[i]) } else { 0.0 }).collect();
     for isa in Isa::available() {
-        let (y, gx, gw) = if case.transposed {
+        let (y, gx, gx_whole, gw) = if case.transposed {
             (
                 transposed(isa, (&x, dims), (&w, kernel), out, none),
                 convolution(isa, (&upstream, out), (&w, kernel), dims, none),
+                convolution(isa, (&upstream, out), (&w, kernel), dims, rest),
                 weight_grad(isa, (&x, dims), (&upstream, out), window),
             )
         } else {
             (
                 convolution(isa, (&x, dims), (&w, kernel), out, none),
                 transposed(isa, (&upstream, out), (&w, kernel), dims, none),
+                transposed(isa, (&upstream, out), (&w, kernel), dims, rest),
                 weight_grad(isa, (&upstream, out), (&x, dims), window),
             )
         };
         let name = isa.name;
         assert_close(&format!("{name}: output"), &y, &expected.0, tolerance(channels * kh * kw));
         assert_close(&format!("{name}: input gradient"), &gx, &expected.1, tolerance(case.outputs * kh * kw));
+        assert_close(&format!("{name}: whole"), &gx_whole, &whole, tolerance(case.outputs * kh * kw));
         assert_close(&format!("{name}: weight gradient"), &gw, &expected.2, tolerance(out.len() + dims.len()));
     }
     Ok(())
@@ -327,6 +335,35 @@ fn refuses_what_does_not_fit() -> Result<()> {
     assert!(message(conv2d(&x, &w, None, None, spec)).contains("room for a 5×5 kernel"));
     let double = x.to_dtype(candle_core::DType::F64)?;
     assert!(message(conv2d(&double, &w, None, None, spec)).contains("expected F32, found F64"));
+    Ok(())
+}
+
+#[test]
+fn gradients_outside_a_graph_are_those_of_the_graph() -> Result<()> {
+    let spec = ConvSpec { stride: 2, padding: 1, relu: false, input_grad: true };
+    let x = Var::from_tensor(&random(0, vec![2, 6, 8, 3])?)?;
+    for transposed in [false, true] {
+        let shape = if transposed { vec![3, 5, 4, 4] } else { vec![5, 3, 4, 4] };
+        let (w, bias) = (Var::from_tensor(&random(1, shape)?)?, Var::from_tensor(&random(2, vec![5])?)?);
+        let y = match transposed {
+            true => conv_transpose2d(&x, &w, Some(&bias), spec)?,
+            false => conv2d(&x, &w, Some(&bias), None, spec)?,
+        };
+        let (upstream, others) = (random(3, y.dims().to_vec())?, random(4, x.dims().to_vec())?);
+        let grads = (y * &upstream)?.sum_all()?.backward()?;
+        let expect = |name: &str, var: &Var, found: Tensor| {
+            assert_eq!(values(&found), grads.get(var).map(values).unwrap_or_default(), "{name}");
+        };
+        let by_input = |rest| input_grad(&x, &w, &upstream, spec, transposed, rest);
+        expect("input", &x, by_input(Rest::default())?);
+        expect("weight", &w, weight_grad_of(&x, &w, &upstream, spec, transposed)?);
+        expect("bias", &bias, bias_grad(&upstream)?);
+        let whole = by_input(Rest { others: Some(&others), rectified: true })?;
+        let expected = crate::relu_grad(&(by_input(Rest::default())? + &others)?, &x)?;
+        assert_eq!(values(&whole), values(&expected));
+        let misshapen = Rest { others: Some(&upstream), rectified: false };
+        assert!(by_input(misshapen).unwrap_err().to_string().contains("expected others of shape [2, 6, 8, 3]"));
+    }
     Ok(())
 }
 

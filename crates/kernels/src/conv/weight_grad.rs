@@ -2,9 +2,9 @@
 //! packed once per band of pixels and reused by all taps.
 
 use super::geometry::Dims;
-use crate::memory::with_scratch;
-use crate::simd::Isa;
+use crate::memory::{Aligned, with_scratch};
 use crate::simd::tile::GradTile;
+use crate::simd::{Isa, Tile};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -88,7 +88,7 @@ impl Band {
 }
 
 pub(super) struct Job<'a> {
-    pub(super) isa: &'a Isa,
+    pub(super) tile: &'a Tile,
     pub(super) pixels: &'a [f32],
     pub(super) pixel_dims: Dims,
     pub(super) patches: &'a [f32],
@@ -112,26 +112,37 @@ impl<'a> Job<'a> {
         window: Window,
     ) -> Self {
         let taps = window.height * window.width;
-        let shifted = taps * patch_dims.channels.next_multiple_of(isa.cols);
-        let unrolled = (taps * patch_dims.channels).next_multiple_of(isa.cols);
-        let unroll = taps > 1 && shifted * 2 > unrolled * 3;
+        let wide = isa.tiles[0].cols;
+        let shifted = taps * patch_dims.channels.next_multiple_of(wide);
+        let unrolled = taps > 1 && shifted * 2 > (taps * patch_dims.channels).next_multiple_of(wide) * 3;
+        let columns = if unrolled { taps * patch_dims.channels } else { patch_dims.channels };
+        let tile = Self::tile(isa, pixel_dims.channels, columns);
         Self {
-            isa,
+            tile,
             pixels,
             pixel_dims,
             patches,
             patch_dims,
             window,
-            unrolled: unroll,
-            blocks: if unroll { unrolled } else { patch_dims.channels.next_multiple_of(isa.cols) } / isa.cols,
-            taps: if unroll { 1 } else { taps },
-            groups: pixel_dims.channels.div_ceil(isa.rows),
+            unrolled,
+            blocks: columns.div_ceil(tile.cols),
+            taps: if unrolled { 1 } else { taps },
+            groups: pixel_dims.channels.div_ceil(tile.rows),
         }
+    }
+
+    /// The tile that covers `rows` × `columns` with the least work: its registers of sums, and what it loads for them.
+    fn tile(isa: &Isa, rows: usize, columns: usize) -> &Tile {
+        let work = |tile: &&Tile| {
+            let vectors = tile.cols / isa.lanes;
+            rows.div_ceil(tile.rows) * columns.div_ceil(tile.cols) * (tile.rows * vectors + 2 * vectors)
+        };
+        isa.tiles.iter().min_by_key(work).unwrap_or(&isa.tiles[0])
     }
 
     /// Elements of the sums of one block: [tap][group][row][column].
     fn block_len(&self) -> usize {
-        self.taps * self.groups * self.isa.rows * self.isa.cols
+        self.taps * self.groups * self.tile.rows * self.tile.cols
     }
 
     /// Cuts the pixels into bands, by the shapes alone.
@@ -179,14 +190,14 @@ impl<'a> Job<'a> {
     }
 
     /// Adds a band's products to the sums of `blocks`.
-    fn add_band(&self, band: &Band, blocks: Range<usize>, scratch: &mut Vec<f32>, sums: &mut [f32]) {
-        let (rows, cols) = (self.isa.rows, self.isa.cols);
+    fn add_band(&self, band: &Band, blocks: Range<usize>, scratch: &mut Aligned, sums: &mut [f32]) {
+        let (rows, cols) = (self.tile.rows, self.tile.cols);
         let [lines, width] = self.extent(band.rows.len(), band.columns.len());
         let positions = if self.unrolled { band.pixels() } else { band.images.len() * lines * width };
         let group_len = band.pixels() * rows;
         let block_len = positions * cols;
-        scratch.resize(self.groups * group_len + blocks.len() * block_len, 0.0);
-        let (packed_pixels, packed_patches) = scratch.split_at_mut(self.groups * group_len);
+        scratch.resize(blocks.len() * block_len + self.groups * group_len);
+        let (packed_patches, packed_pixels) = scratch.split_at_mut(blocks.len() * block_len);
         self.pack_pixels(band, packed_pixels);
         for (block, to) in blocks.zip(packed_patches.chunks_exact_mut(block_len)) {
             if self.unrolled {
@@ -212,7 +223,7 @@ impl<'a> Job<'a> {
                     };
                     // SAFETY: the group holds one set of rows for each of the band's pixels, the block one set of
                     // columns for each position that the shifted window reaches, the tile is ours.
-                    unsafe { (self.isa.grad)(&tile) };
+                    unsafe { (self.tile.grad)(&tile) };
                 }
             }
         }
@@ -220,7 +231,7 @@ impl<'a> Job<'a> {
 
     /// How the pixels of a band lie in a packed block: counts and strides of images, lines and pixels.
     fn walk(&self, band: &Band, lines: usize, width: usize) -> ([usize; 3], [usize; 3]) {
-        let cols = self.isa.cols;
+        let cols = self.tile.cols;
         let contiguous = self.window.stride == 1 && self.window.height == 1 && self.window.width == 1;
         if self.unrolled || contiguous {
             return ([1, 1, band.pixels()], [0, 0, cols]);
@@ -240,7 +251,7 @@ impl<'a> Job<'a> {
 
     /// Adds up the chunks' sums in order and brings them into PyTorch's layout.
     fn reduce(&self, mut sums: Vec<f32>, chunk_len: usize) -> Vec<f32> {
-        let (rows, cols) = (self.isa.rows, self.isa.cols);
+        let (rows, cols) = (self.tile.rows, self.tile.cols);
         let (total, others) = sums.split_at_mut(chunk_len);
         total.par_chunks_mut(REDUCED).enumerate().for_each(|(i, total)| {
             for other in others.chunks_exact(chunk_len) {

@@ -3,9 +3,8 @@
 //! [`Vector`] is what a tile kernel needs of an instruction set; [`tile`] holds the kernels, generic over it; each of
 //! `x86`, `neon` and `scalar` instantiates them. [`Isa::detect`] chooses at run time.
 //!
-//! Each output element is one chain of fused multiply-adds over k in a fixed order, begun from zero or the bias. So
-//! its bits depend neither on where in a tile it lies, nor on the tile's size, nor on the width of the registers: the
-//! instruction sets with fused multiply-add all give the same bits.
+//! Each output element is one chain of fused multiply-adds over k in a fixed order, begun from zero or the bias; of
+//! [`tile::dot`], one chain for each lane. So its bits depend neither on where in a tile it lies nor on the tile's size.
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -17,11 +16,17 @@ mod x86;
 use std::sync::LazyLock;
 use tile::{ConvTile, GradTile, ScoreTile};
 
-/// Upper bound of [`Isa::rows`] and [`Isa::narrow_rows`].
+/// Upper bound of a tile's rows.
 pub(crate) const MAX_ROWS: usize = 24;
 
-/// Upper bound of [`Isa::cols`].
-pub(crate) const MAX_COLS: usize = 32;
+/// Upper bound of a tile's columns.
+pub(crate) const MAX_COLS: usize = 48;
+
+/// Upper bound of the first tile's columns.
+pub(crate) const MAX_SCORE_COLS: usize = 32;
+
+/// Columns for which there is [`tile::dot`]: the channels of a picture.
+pub(crate) const DOT_COLS: usize = 3;
 
 /// A register of f32 lanes.
 ///
@@ -44,28 +49,34 @@ pub(crate) trait Vector: Copy {
     unsafe fn relu(self) -> Self;
     /// Per lane, `yes` where `self > than`, otherwise `no`.
     unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self;
+    /// The sum of all lanes.
+    unsafe fn sum(self) -> f32;
 }
 
-/// The tile kernels of one instruction set.
+/// The kernels of one instruction set.
 pub(crate) struct Isa {
     /// Its name, for messages and benches.
     pub(crate) name: &'static str,
-    /// Rows of a tile.
-    pub(crate) rows: usize,
-    /// Columns of a tile.
-    pub(crate) cols: usize,
-    /// Rows of a tile for few columns.
-    pub(crate) narrow_rows: usize,
-    /// Columns of a tile for few columns: one register.
-    pub(crate) narrow_cols: usize,
-    /// [`tile::conv`] with `rows` × `cols`.
-    pub(crate) conv: unsafe fn(&ConvTile),
-    /// [`tile::conv`] with `narrow_rows` × `narrow_cols`.
-    pub(crate) conv_narrow: unsafe fn(&ConvTile),
-    /// [`tile::grad`] with `rows` × `cols`.
-    pub(crate) grad: unsafe fn(&GradTile),
-    /// [`tile::score`] with `rows` × `cols`.
+    /// Elements per register.
+    pub(crate) lanes: usize,
+    /// Tiles of different shapes: the first for most products, the last one register wide for few columns.
+    pub(crate) tiles: &'static [Tile],
+    /// Rows of [`tile::dot`].
+    pub(crate) dot_rows: usize,
+    /// [`tile::dot`] for [`DOT_COLS`] columns.
+    pub(crate) dot: unsafe fn(&ConvTile),
+    /// [`tile::score`] of the first tile's shape.
     pub(crate) score: unsafe fn(&ScoreTile),
+}
+
+/// The kernels for a tile of some shape.
+pub(crate) struct Tile {
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    /// [`tile::conv`].
+    pub(crate) conv: unsafe fn(&ConvTile),
+    /// [`tile::grad`].
+    pub(crate) grad: unsafe fn(&GradTile),
 }
 
 impl Isa {
@@ -87,26 +98,17 @@ impl Isa {
     }
 }
 
-/// Instantiates the tile kernels for one vector type as functions compiled with its target features.
+/// Instantiates the kernels for one vector type as functions compiled with its target features.
 macro_rules! isa {
-    ($name:literal, $vector:ty, $features:literal, rows: $rows:literal, vectors: $vectors:literal, narrow_rows: $narrow:literal) => {
+    ($name:literal, $vector:ty, $features:literal, dot_rows: $dot_rows:literal,
+     tiles: [($rows:literal, $vectors:literal) $(, ($more_rows:literal, $more_vectors:literal))*]) => {
         pub(crate) static ISA: crate::simd::Isa = {
-            use crate::simd::tile::{self, ConvTile, GradTile, ScoreTile};
+            use crate::simd::tile::{self, ConvTile, ScoreTile};
             type V = $vector;
             #[target_feature(enable = $features)]
-            unsafe fn conv(t: &ConvTile) {
+            unsafe fn dot(t: &ConvTile) {
                 // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
-                unsafe { tile::conv::<V, $rows, $vectors>(t) }
-            }
-            #[target_feature(enable = $features)]
-            unsafe fn conv_narrow(t: &ConvTile) {
-                // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
-                unsafe { tile::conv::<V, $narrow, 1>(t) }
-            }
-            #[target_feature(enable = $features)]
-            unsafe fn grad(t: &GradTile) {
-                // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
-                unsafe { tile::grad::<V, $rows, $vectors>(t) }
+                unsafe { tile::dot::<V, $dot_rows, { crate::simd::DOT_COLS }>(t) }
             }
             #[target_feature(enable = $features)]
             unsafe fn score(t: &ScoreTile) {
@@ -114,20 +116,41 @@ macro_rules! isa {
                 unsafe { tile::score::<V, $rows, $vectors>(t) }
             }
             let lanes = <V as crate::simd::Vector>::LANES;
-            assert!($rows <= crate::simd::MAX_ROWS && $narrow <= crate::simd::MAX_ROWS);
-            assert!(lanes * $vectors <= crate::simd::MAX_COLS);
+            assert!($dot_rows <= crate::simd::MAX_ROWS && lanes * $vectors <= crate::simd::MAX_SCORE_COLS);
             crate::simd::Isa {
                 name: $name,
-                rows: $rows,
-                cols: lanes * $vectors,
-                narrow_rows: $narrow,
-                narrow_cols: lanes,
-                conv,
-                conv_narrow,
-                grad,
+                lanes,
+                tiles: &[
+                    crate::simd::tile_of!($vector, $features, $rows, $vectors)
+                    $(, crate::simd::tile_of!($vector, $features, $more_rows, $more_vectors))*
+                ],
+                dot_rows: $dot_rows,
+                dot,
                 score,
             }
         };
     };
 }
 use isa;
+
+/// Instantiates the kernels for a tile of one shape.
+macro_rules! tile_of {
+    ($vector:ty, $features:literal, $rows:literal, $vectors:literal) => {{
+        use crate::simd::tile::{self, ConvTile, GradTile};
+        type V = $vector;
+        #[target_feature(enable = $features)]
+        unsafe fn conv(t: &ConvTile) {
+            // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
+            unsafe { tile::conv::<V, $rows, $vectors>(t) }
+        }
+        #[target_feature(enable = $features)]
+        unsafe fn grad(t: &GradTile) {
+            // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
+            unsafe { tile::grad::<V, $rows, $vectors>(t) }
+        }
+        let cols = <V as crate::simd::Vector>::LANES * $vectors;
+        assert!($rows <= crate::simd::MAX_ROWS && cols <= crate::simd::MAX_COLS);
+        crate::simd::Tile { rows: $rows, cols, conv, grad }
+    }};
+}
+use tile_of;

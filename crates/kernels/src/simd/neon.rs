@@ -4,7 +4,7 @@ use super::{Isa, Vector};
 use std::arch::aarch64::*;
 
 // 8 × 3 registers of sums, 3 of columns and 1 of a row: 28 of 32.
-super::isa!("neon", float32x4_t, "neon", rows: 8, vectors: 3, narrow_rows: 16);
+super::isa!("neon", float32x4_t, "neon", dot_rows: 8, tiles: [(8, 3), (16, 1)]);
 
 /// NEON is part of every aarch64 processor that Rust's standard library runs on.
 pub(super) fn available() -> Vec<&'static Isa> {
@@ -52,5 +52,10 @@ impl Vector for float32x4_t {
     unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
         // SAFETY: as the trait asks.
         unsafe { vbslq_f32(vcgtq_f32(self, than), yes, no) }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        // SAFETY: as the trait asks.
+        unsafe { vaddvq_f32(self) }
     }
 }

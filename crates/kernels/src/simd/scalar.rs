@@ -1,26 +1,22 @@
 //! Plain Rust, for processors without any of the other instruction sets.
 
-use super::{Isa, Vector, tile};
+use super::{DOT_COLS, Isa, Tile, Vector, tile};
 
 /// Four elements, which the compiler keeps in whatever registers there are. The product is rounded before it is
 /// added: a fused multiply-add would be a slow library call here.
 #[derive(Clone, Copy)]
 pub(super) struct Four([f32; 4]);
 
-const ROWS: usize = 4;
-const VECTORS: usize = 2;
-const NARROW_ROWS: usize = 8;
-
 pub(super) static ISA: Isa = Isa {
     name: "scalar",
-    rows: ROWS,
-    cols: VECTORS * Four::LANES,
-    narrow_rows: NARROW_ROWS,
-    narrow_cols: Four::LANES,
-    conv: tile::conv::<Four, ROWS, VECTORS>,
-    conv_narrow: tile::conv::<Four, NARROW_ROWS, 1>,
-    grad: tile::grad::<Four, ROWS, VECTORS>,
-    score: tile::score::<Four, ROWS, VECTORS>,
+    lanes: Four::LANES,
+    tiles: &[
+        Tile { rows: 4, cols: 2 * Four::LANES, conv: tile::conv::<Four, 4, 2>, grad: tile::grad::<Four, 4, 2> },
+        Tile { rows: 8, cols: Four::LANES, conv: tile::conv::<Four, 8, 1>, grad: tile::grad::<Four, 8, 1> },
+    ],
+    dot_rows: 4,
+    dot: tile::dot::<Four, 4, DOT_COLS>,
+    score: tile::score::<Four, 4, 2>,
 };
 
 impl Four {
@@ -66,5 +62,9 @@ impl Vector for Four {
     #[inline(always)]
     unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
         Self(std::array::from_fn(|i| if self.0[i] > than.0[i] { yes.0[i] } else { no.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        (self.0[0] + self.0[1]) + (self.0[2] + self.0[3])
     }
 }

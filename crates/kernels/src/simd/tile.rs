@@ -2,12 +2,12 @@
 
 #![expect(clippy::needless_range_loop, reason = "rows and columns of registers read best as indices")]
 
-use super::{MAX_COLS, MAX_ROWS, Vector};
+use super::{MAX_ROWS, MAX_SCORE_COLS, Vector};
 
 /// One tile of a product of rows with a packed panel: rows are output pixels, columns output channels. All rows and
 /// columns are computed and written; where there are fewer rows the last is repeated.
 pub(crate) struct ConvTile {
-    /// For each row where in `a` its first run begins, and where in `c` (and in `residual`) its columns lie.
+    /// For each row where in `a` its first run begins, and where in `c` (and `residual`, `mask`) its columns lie.
     pub(crate) rows: *const (usize, usize),
     /// The input.
     pub(crate) a: *const f32,
@@ -27,6 +27,8 @@ pub(crate) struct ConvTile {
     pub(crate) residual: *const f32,
     /// Whether max(0, ·) is applied at the end.
     pub(crate) relu: bool,
+    /// If not null: where this is not greater than zero, the output becomes zero.
+    pub(crate) mask: *const f32,
 }
 
 /// Where the sums of a tile begin.
@@ -105,9 +107,70 @@ pub(crate) unsafe fn conv<V: Vector, const ROWS: usize, const COLS: usize>(t: &C
                 }
             }
         }
+        if !t.mask.is_null() {
+            for r in 0..ROWS {
+                for v in 0..COLS {
+                    let mask = V::load(t.mask.add(rows[r].1 + v * V::LANES));
+                    acc[r][v] = mask.if_greater(V::zero(), acc[r][v], V::zero());
+                }
+            }
+        }
         for r in 0..ROWS {
             for v in 0..COLS {
                 acc[r][v].store(t.c.add(rows[r].1 + v * V::LANES));
+            }
+        }
+    }
+}
+
+/// Computes a tile of a convolution with few columns: registers lie along the depth, whose runs are a multiple of
+/// their length. The panel holds for each register's worth of a run one of each column.
+///
+/// # Safety
+///
+/// As [`conv`].
+#[inline(always)]
+pub(crate) unsafe fn dot<V: Vector, const ROWS: usize, const COLS: usize>(t: &ConvTile) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let rows = &*t.rows.cast::<[(usize, usize); ROWS]>();
+        let mut acc = [[V::zero(); COLS]; ROWS];
+        let mut a: [*const f32; ROWS] = std::array::from_fn(|r| t.a.add(rows[r].0));
+        let mut b = t.b;
+        for run in 0..t.runs {
+            for k in (0..t.run).step_by(V::LANES) {
+                let b: [V; COLS] = std::array::from_fn(|c| V::load(b.add(k * COLS + c * V::LANES)));
+                for r in 0..ROWS {
+                    let a = V::load(a[r].add(k));
+                    for c in 0..COLS {
+                        acc[r][c] = a.fma(b[c], acc[r][c]);
+                    }
+                }
+            }
+            if run + 1 < t.runs {
+                a = a.map(|a| a.add(t.run_stride));
+                b = b.add(t.run * COLS);
+            }
+        }
+        for r in 0..ROWS {
+            for c in 0..COLS {
+                let at = rows[r].1 + c;
+                let start = match t.start {
+                    Start::Bias(bias) => *bias.add(c),
+                    Start::Output => *t.c.add(at),
+                };
+                let mut sum = start + acc[r][c].sum();
+                if !t.residual.is_null() {
+                    sum += *t.residual.add(at);
+                }
+                // A NaN stays one.
+                if t.relu && sum < 0.0 {
+                    sum = 0.0;
+                }
+                if !t.mask.is_null() && !(*t.mask.add(at) > 0.0) {
+                    sum = 0.0;
+                }
+                t.c.add(at).write(sum);
             }
         }
     }
@@ -169,19 +232,19 @@ pub(crate) unsafe fn grad<V: Vector, const ROWS: usize, const COLS: usize>(t: &G
 /// The two best scores of each lane and their columns, as floats: exact up to 2²⁴.
 #[derive(Clone, Copy)]
 pub(crate) struct Best {
-    pub(crate) score: [f32; MAX_COLS],
-    pub(crate) index: [f32; MAX_COLS],
-    pub(crate) second_score: [f32; MAX_COLS],
-    pub(crate) second_index: [f32; MAX_COLS],
+    pub(crate) score: [f32; MAX_SCORE_COLS],
+    pub(crate) index: [f32; MAX_SCORE_COLS],
+    pub(crate) second_score: [f32; MAX_SCORE_COLS],
+    pub(crate) second_index: [f32; MAX_SCORE_COLS],
 }
 
 impl Best {
     /// Before any score.
     pub(crate) const EMPTY: Self = Self {
-        score: [f32::NEG_INFINITY; MAX_COLS],
-        index: [0.0; MAX_COLS],
-        second_score: [f32::NEG_INFINITY; MAX_COLS],
-        second_index: [0.0; MAX_COLS],
+        score: [f32::NEG_INFINITY; MAX_SCORE_COLS],
+        index: [0.0; MAX_SCORE_COLS],
+        second_score: [f32::NEG_INFINITY; MAX_SCORE_COLS],
+        second_index: [0.0; MAX_SCORE_COLS],
     };
 }
 

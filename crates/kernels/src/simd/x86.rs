@@ -20,7 +20,7 @@ mod avx2 {
     use std::arch::x86_64::*;
 
     // 6 × 2 registers of sums, 2 of columns and 1 of a row: 15 of 16.
-    crate::simd::isa!("avx2", __m256, "avx2,fma", rows: 6, vectors: 2, narrow_rows: 12);
+    crate::simd::isa!("avx2", __m256, "avx2,fma", dot_rows: 4, tiles: [(6, 2), (4, 3), (12, 1)]);
 
     impl Vector for __m256 {
         const LANES: usize = 8;
@@ -64,6 +64,15 @@ mod avx2 {
             // SAFETY: as the trait asks.
             unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(self, than)) }
         }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: as the trait asks.
+            unsafe {
+                let four = _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
+                let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+                _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+            }
+        }
     }
 }
 
@@ -72,7 +81,7 @@ mod avx512 {
     use std::arch::x86_64::*;
 
     // 14 × 2 registers of sums, 2 of columns, rows from memory: 30 of 32.
-    crate::simd::isa!("avx512", __m512, "avx512f", rows: 14, vectors: 2, narrow_rows: 24);
+    crate::simd::isa!("avx512", __m512, "avx512f", dot_rows: 8, tiles: [(14, 2), (13, 2), (11, 2), (8, 3), (24, 1)]);
 
     impl Vector for __m512 {
         const LANES: usize = 16;
@@ -115,6 +124,11 @@ mod avx512 {
         unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
             // SAFETY: as the trait asks.
             unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, than), no, yes) }
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: as the trait asks.
+            unsafe { _mm512_reduce_add_ps(self) }
         }
     }
 }
