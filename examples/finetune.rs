@@ -7,10 +7,10 @@ use std::path::Path;
 
 use ksom_vqvae::{Base, Compute, DataAccess, Event, Flow, Model, Recipe, Trainer};
 
-/// Fine-tunes for `steps` steps and gives the validation MSE after the first step's checkpoint and at best.
+/// Fine-tunes for `steps` steps and gives the validation MSE before and at best.
 pub fn run(data: &str, run: &Path, steps: u64, batch_size: usize) -> Result<(f64, f64), Box<dyn Error>> {
     let compute = Compute::cpu();
-    let base = Base { model: Model::builtin_trainable(&compute)?, name: "cifar10-ksom".into() };
+    let base = Base { model: Model::builtin_trainable(&compute)?, name: "cifar10-ksom".into(), revision: None };
     let changes = [format!("steps={steps}"), format!("batch_size={batch_size}"), "validate_every=1".into()];
     let recipe = Recipe::find("finetune", &changes)?;
 

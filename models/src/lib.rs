@@ -8,6 +8,8 @@ pub struct ModelFiles {
     pub config: &'static str,
     /// `model.safetensors`.
     pub weights: &'static [u8],
+    /// `metrics.jsonl`.
+    pub metrics: &'static str,
 }
 
 /// A KSOM VQ-VAE (hard neighbourhood, 2-D grid) trained on CIFAR-10.
@@ -15,4 +17,5 @@ pub const CIFAR10_KSOM: ModelFiles = ModelFiles {
     name: "cifar10-ksom",
     config: include_str!("../cifar10-ksom/config.json"),
     weights: include_bytes!("../cifar10-ksom/model.safetensors"),
+    metrics: include_str!("../cifar10-ksom/metrics.jsonl"),
 };

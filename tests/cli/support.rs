@@ -31,6 +31,7 @@ pub const TINY: [&str; 16] = [
 /// A temporary folder that commands run in.
 pub struct Workspace {
     folder: TempDir,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// What a command left behind.
@@ -42,7 +43,14 @@ pub struct Finished {
 
 impl Workspace {
     pub fn new() -> Self {
-        Self { folder: TempDir::new().unwrap() }
+        // No test leaves this machine: the Hub is the loopback server, or none.
+        Self { folder: TempDir::new().unwrap(), variables: vec![("HF_HUB_OFFLINE", "1".to_string())] }
+    }
+
+    /// Sets an environment variable for the commands that follow; the empty string takes it back.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value.to_string()));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -53,6 +61,14 @@ impl Workspace {
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ksom"));
         command.args(args).current_dir(self.folder.path());
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("HF_") || name.to_ascii_lowercase().ends_with("_proxy") {
+                command.env_remove(name);
+            }
+        }
+        command.env_remove("HUGGINGFACE_HUB_CACHE").env("HF_HOME", self.path("hf"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -84,7 +100,7 @@ impl Workspace {
         let finished = finish(command.current_dir(self.folder.path()));
         assert_eq!(finished.code, 1, "{}{}", finished.stdout, finished.stderr);
         assert_eq!(finished.stdout, "");
-        let errors = finished.stderr.matches("error: ").count();
+        let errors = finished.stderr.lines().filter(|line| line.starts_with("error: ")).count();
         assert_eq!(errors, 1, "{}", finished.stderr);
         assert!(!finished.stderr.contains("panicked") && !finished.stderr.contains("backtrace"), "{}", finished.stderr);
         finished.stderr

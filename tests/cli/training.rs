@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::support::{TINY, Workspace, start_until};
+use candle_core::{Device, Tensor};
+
+use crate::support::{TINY, Workspace, pixels, start_until};
 
 /// The arguments of a tiny training.
 fn train<'a>(run: &'a str, steps: &'a str) -> Vec<&'a str> {
@@ -147,7 +149,7 @@ fn finetuning_goes_on_from_a_model() {
     let space = Workspace::new();
     space.train("base", 0);
     let before = std::fs::read(space.path("base/model.safetensors")).unwrap();
-    let args = ["finetune", "base", "--data", "data", "--out", "run", "--steps", "20", "--set", "validate_every=10"];
+    let args = ["finetune", "base", "--data", "data", "--out", "run", "--steps", "60", "--set", "validate_every=20"];
     let report = space.json(&[&args[..], &["--set", "size=[32,32]", "--set", "batch_size=4"]].concat());
     let (mse_before, mse_after) = (report["mse_before"].as_f64().unwrap(), report["mse_after"].as_f64().unwrap());
     assert!(mse_after < mse_before, "{mse_before} → {mse_after}");
@@ -164,6 +166,82 @@ fn finetuning_goes_on_from_a_model() {
     assert_eq!((&again["mse_after"], &again["base_model"]), (&report["mse_after"], &"base".into()));
     let text = space.ok(&["finetune", "--out", "run", "--resume"]).stdout;
     assert!(text.contains(" before, ") && text.contains("ksom reconstruct"), "{text}");
+}
+
+/// Fine-tunes `base` into `run` by a few quick steps, with further arguments.
+fn finetune(space: &Workspace, run: &str, more: &[&str]) -> serde_json::Value {
+    let args = ["finetune", "base", "--data", "data", "--out", run, "--set", "size=[32,32]", "--set", "batch_size=4"];
+    space.json(&[&args[..], more].concat())
+}
+
+#[test]
+fn only_the_chosen_part_learns() {
+    let space = Workspace::new();
+    space.train("base", 0);
+    let tensors = |run: &str| candle_core::safetensors::load(space.path(run).join("model.safetensors"), &Device::Cpu);
+    let base = tensors("base").unwrap();
+    for (part, learns) in [("decoder", "_decoder."), ("codebook", "_vq_vae."), ("all", "")] {
+        // A learning rate that moves everything, and no way back to the base model.
+        let more = ["--steps", "3", "--only", part, "--set", "lr=1e-2"];
+        finetune(&space, part, &more);
+        let last = tensors(&format!("{part}/last")).unwrap();
+        for (name, before) in &base {
+            let bytes = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let changed = bytes(before) != bytes(&last[name]);
+            assert_eq!(changed, name.starts_with(learns), "{part}: {name}");
+        }
+    }
+    // Codes made before decode as before.
+    let fingerprint = |run: &str| space.json(&["info", run])["fingerprint"].clone();
+    assert_eq!(fingerprint("decoder/last"), fingerprint("base"));
+    assert_ne!(fingerprint("codebook/last"), fingerprint("base"));
+    assert!(space.run(&["finetune", "--data", "data", "--out", "x", "--only", "encoder"]).code == 2);
+}
+
+#[test]
+fn the_neighborhood_goes_on_or_begins_anew() {
+    let space = Workspace::new();
+    space.train("base", 0);
+    let steps = |run: &str| space.json(&["info", run])["levels"][0]["codebook_steps"].clone();
+    assert_eq!(steps("base"), 3);
+    finetune(&space, "on", &["--steps", "2"]);
+    finetune(&space, "anew", &["--steps", "2", "--restart-neighborhood"]);
+    assert_eq!((steps("on/last"), steps("anew/last")), (5.into(), 2.into()));
+}
+
+#[test]
+fn a_finetuning_that_only_harms_changes_nothing() {
+    let space = Workspace::new();
+    space.train("base", 0);
+    let more = ["--steps", "400", "--set", "lr=1", "--set", "validate_every=2", "--patience", "3"];
+    let report = finetune(&space, "run", &more);
+    assert_eq!((&report["early"], &report["steps"], &report["best"]["step"]), (&true.into(), &6.into(), &0.into()));
+    assert_eq!(report["mse_after"], report["mse_before"]);
+    assert_eq!(report["after"], report["before"]);
+    assert_same_file(&space.path("base/model.safetensors"), &space.path("run/model.safetensors"));
+    // It has come to its end, and stays there; without patience it goes to the last step.
+    assert_eq!(finetune(&space, "run", &[&more[..], &["--resume"]].concat())["steps"], 6);
+    let patient = finetune(&space, "patient", &["--steps", "8", "--set", "lr=1", "--patience", "0"]);
+    assert_eq!((&patient["early"], &patient["steps"]), (&false.into(), &8.into()));
+}
+
+#[test]
+fn finetuning_is_shown_and_told() {
+    let space = Workspace::new();
+    space.train("base", 0);
+    space.picture("data/wide.png", 400, 90, 3);
+    space.picture("data/tiny.png", 5, 9, 3);
+    let report = finetune(&space, "run", &["--steps", "4", "--set", "normalization=measure"]);
+    assert!(pixels(&space.path("run/before-after.png")).width() > 3 * 5);
+    assert!(report["before"]["psnr"].as_f64().unwrap() > 0.0);
+    let normalization = |model: &str| space.json(&["info", model])["preprocessing"]["normalization"].clone();
+    assert_ne!(normalization("run"), normalization("base"));
+    // The card tells both figures.
+    let card = space.json(&["push", "run", "owner/name", "--dry-run"])["card"].as_str().unwrap().to_string();
+    assert!(card.contains("fine-tuned from `base`") && card.contains("| PSNR | "), "{card}");
+    assert!(!card.contains("base_model:"), "{card}");
+    let error = space.fails(&["train", "--recipe", "finetune", "--data", "data", "--out", "none"]);
+    assert!(error.contains("normalization"), "{error}");
 }
 
 #[test]

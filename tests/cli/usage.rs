@@ -4,7 +4,20 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 9] = ["train", "finetune", "encode", "decode", "reconstruct", "eval", "info", "list", "convert"];
+const COMMANDS: [&str; 12] = [
+    "train",
+    "finetune",
+    "encode",
+    "decode",
+    "reconstruct",
+    "eval",
+    "bench",
+    "info",
+    "list",
+    "pull",
+    "push",
+    "convert",
+];
 
 #[test]
 fn help_of_every_command_carries_an_example() {
@@ -70,7 +83,7 @@ fn failures_say_what_to_do() {
     for (args, says) in [
         (&["info", "nowhere"][..], &["\"nowhere\"", "cifar10-ksom"][..]),
         (&["info", "empty"], &["empty", "expected a model directory", "config.json"]),
-        (&["info", "someone/model"], &["someone/model", "Hub", "model.safetensors"]),
+        (&["info", "someone/model"], &["no folder someone/model", "Hub", "`ksom pull someone/model`"]),
         (&["info", "someone/model@v1"], &["someone/model@v1", "Hub"]),
         (&["info", "./runs/none"], &["./runs/none", "check the path"]),
         (&["encode", "b.png", "-o", "c.safetensors"], &["b.png"]),
@@ -99,6 +112,19 @@ fn devices_that_were_left_out_are_said_so() {
         let error = space.fails(&["info", "--device", device]);
         assert!(error.contains(feature) && error.contains("--device cpu"), "{error}");
     }
+}
+
+#[cfg(not(feature = "hub"))]
+#[test]
+fn the_hub_that_was_left_out_is_said_so() {
+    let mut space = Workspace::new();
+    space.set("HF_HUB_OFFLINE", "");
+    space.train("run", 0);
+    for args in [&["pull", "owner/name"][..], &["info", "owner/name"], &["push", "run", "owner/name"]] {
+        let error = space.fails(args);
+        assert!(error.contains("without the feature `hub`"), "{error}");
+    }
+    space.ok(&["push", "run", "owner/name", "--dry-run"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{bench, convert, decode, encode, eval, finetune, info, list, reconstruct, train};
+use crate::commands::{bench, convert, decode, encode, eval, finetune, info, list, pull, push, reconstruct, train};
 
 /// Turn pictures into discrete codes and back with Kohonen VQ-VAEs: train, fine-tune, encode, decode, inspect.
 #[derive(Parser)]
@@ -26,6 +26,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     Info(info::InfoArgs),
     List(list::ListArgs),
+    Pull(pull::PullArgs),
+    Push(push::PushArgs),
     Convert(convert::ConvertArgs),
 }
 
@@ -68,7 +70,7 @@ fn device_name(text: &str) -> Result<String, String> {
 /// Which model a command uses.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// A model directory, or the name of a built-in model (`ksom list`)
+    /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
     #[arg(long, short, value_name = "MODEL", default_value = crate::models::DEFAULT)]
     pub model: String,
 }

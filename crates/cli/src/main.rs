@@ -4,9 +4,11 @@
 mod allocator;
 mod arguments;
 mod commands;
+mod comparison;
 mod console;
 mod failure;
 mod files;
+mod hub;
 mod interrupt;
 mod models;
 mod output;
@@ -14,7 +16,10 @@ mod pictures;
 mod progress;
 mod recipes;
 mod settings;
+mod sheet;
 mod training;
+#[cfg(feature = "hub")]
+mod transfer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -50,6 +55,8 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Bench(args) => output::print(&commands::bench::run(args, &settings)?, &settings),
         Command::Info(args) => output::print(&commands::info::run(args, &settings)?, &settings),
         Command::List(args) => output::print(&commands::list::run(args)?, &settings),
+        Command::Pull(args) => output::print(&commands::pull::run(args, &settings)?, &settings),
+        Command::Push(args) => output::print(&commands::push::run(args, &settings)?, &settings),
         Command::Convert(args) => output::print(&commands::convert::run(args, &settings)?, &settings),
     }
 }

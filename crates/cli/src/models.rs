@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use ksom_models::{CIFAR10_KSOM, ModelFiles};
-use ksom_vqvae::{Compute, Model, ModelConfig, weights_path};
+use ksom_vqvae::{Compute, HubModel, HubName, Model, ModelConfig, weights_path};
+
+use crate::hub;
+use crate::settings::Settings;
 
 /// The model that is used where none is named.
 pub const DEFAULT: &str = "cifar10-ksom";
@@ -18,6 +21,8 @@ enum Place {
     BuiltIn(&'static ModelFiles),
     /// In a folder.
     Directory(PathBuf),
+    /// In the cache, pulled from the Hub.
+    Hub(HubModel),
 }
 
 /// A model that was found by its name.
@@ -25,8 +30,8 @@ pub struct FoundModel {
     place: Place,
 }
 
-/// Finds a model: a path; else the name of a built-in model; else `owner/name[@revision]` on the Hub.
-pub fn find(name: &str) -> Result<FoundModel> {
+/// Finds a model: a path; else the name of a built-in model; else `owner/name[@revision]` on the Hub, which is pulled.
+pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
     let found = |place| Ok(FoundModel { place });
     if Path::new(name).exists() {
         return found(Place::Directory(PathBuf::from(name)));
@@ -34,25 +39,16 @@ pub fn find(name: &str) -> Result<FoundModel> {
     if let Some(files) = BUILT_IN.iter().find(|files| files.name == name) {
         return found(Place::BuiltIn(files));
     }
-    let known = BUILT_IN.map(|files| files.name).join(", ");
-    if is_hub_name(name) {
-        bail!(
-            "there is no folder {name}, and this version of ksom does not fetch models from the Hugging Face Hub: \
-             download config.json and model.safetensors of {name} into a folder and give its path, \
-             or use a built-in model ({known})"
-        );
+    if let Ok(hub_name) = name.parse::<HubName>() {
+        let pulled = hub::pull(&hub_name, &settings.console)
+            .with_context(|| format!("there is no folder {name}, and it cannot be had from the Hub"))?;
+        return found(Place::Hub(pulled));
     }
-    bail!("model {name:?} is neither a folder that exists nor a built-in model ({known}): check the path")
-}
-
-/// Whether `name` could be `owner/name[@revision]`.
-fn is_hub_name(name: &str) -> bool {
-    let (repository, revision) = name.split_once('@').unwrap_or((name, "main"));
-    let word = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    !revision.is_empty() && repository.split_once('/').is_some_and(|(owner, name)| word(owner) && word(name))
+    let known = BUILT_IN.map(|files| files.name).join(", ");
+    bail!(
+        "model {name:?} is neither a folder that exists, nor a built-in model ({known}), nor owner/name on the Hub: \
+         check the path"
+    )
 }
 
 impl FoundModel {
@@ -60,18 +56,15 @@ impl FoundModel {
     pub fn load(&self, compute: &Compute) -> Result<Model> {
         Ok(match &self.place {
             Place::BuiltIn(_) => Model::builtin(compute)?,
-            Place::Directory(folder) => Model::load(folder, compute)?,
+            Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => Model::load(folder, compute)?,
         })
     }
 
     /// To train on from it.
     pub fn load_trainable(&self, compute: &Compute) -> Result<Model> {
         Ok(match &self.place {
-            Place::BuiltIn(files) => {
-                let model = Model::builtin(compute)?;
-                Model::from_tensors(model.config(), model.state()?, files.name, compute, true)?
-            }
-            Place::Directory(folder) => Model::load_trainable(folder, compute)?,
+            Place::BuiltIn(_) => Model::builtin_trainable(compute)?,
+            Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => Model::load_trainable(folder, compute)?,
         })
     }
 
@@ -79,7 +72,9 @@ impl FoundModel {
     pub fn weights_bytes(&self) -> Result<u64> {
         Ok(match &self.place {
             Place::BuiltIn(files) => files.weights.len() as u64,
-            Place::Directory(folder) => std::fs::metadata(weights_path(folder))?.len(),
+            Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => {
+                std::fs::metadata(weights_path(folder))?.len()
+            }
         })
     }
 
@@ -87,7 +82,24 @@ impl FoundModel {
     pub fn folder(&self) -> Option<&Path> {
         match &self.place {
             Place::BuiltIn(_) => None,
+            Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => Some(folder),
+        }
+    }
+
+    /// What it is called for the record, and its commit if it came from the Hub.
+    pub fn origin(&self) -> (String, Option<String>) {
+        match &self.place {
+            Place::BuiltIn(files) => (files.name.to_string(), None),
+            Place::Directory(folder) => (folder.display().to_string(), None),
+            Place::Hub(model) => (model.repository.clone(), Some(model.commit.clone())),
+        }
+    }
+
+    /// Its folder, if it is the user's own: neither part of this program nor of the cache.
+    pub fn own_folder(&self) -> Option<&Path> {
+        match &self.place {
             Place::Directory(folder) => Some(folder),
+            Place::BuiltIn(_) | Place::Hub(_) => None,
         }
     }
 }
@@ -100,16 +112,6 @@ pub fn built_in_config(files: &ModelFiles) -> Result<ModelConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_the_hub_are_told_from_paths() {
-        for name in ["owner/name", "a-b/c.d_e", "owner/name@v1.0", "owner/name@refs/pr/1"] {
-            assert!(is_hub_name(name), "{name}");
-        }
-        for name in ["name", "./a/b", "../a/b", "/a/b", "a/b/c", "a/", "/b", "a/b@", r"a\b", "C:/b"] {
-            assert!(!is_hub_name(name), "{name}");
-        }
-    }
 
     #[test]
     fn the_default_is_built_in() {

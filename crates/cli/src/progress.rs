@@ -13,7 +13,7 @@ use crate::output::{duration, significant, usage};
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// A bar on stderr where somebody watches.
-fn bar(console: &Console, total: u64, template: &str) -> Option<ProgressBar> {
+pub fn bar(console: &Console, total: u64, template: &str) -> Option<ProgressBar> {
     if console.quiet || !console.terminal {
         return None;
     }
@@ -24,17 +24,17 @@ fn bar(console: &Console, total: u64, template: &str) -> Option<ProgressBar> {
 }
 
 /// Whether it is time for another line off a terminal.
-struct Pace {
+pub struct Pace {
     silent: bool,
     last: Cell<Instant>,
 }
 
 impl Pace {
-    fn new(console: &Console) -> Self {
+    pub fn new(console: &Console) -> Self {
         Self { silent: console.quiet || console.terminal, last: Cell::new(Instant::now()) }
     }
 
-    fn is_due(&self) -> bool {
+    pub fn is_due(&self) -> bool {
         let due = !self.silent && self.last.get().elapsed() >= LINE_EVERY;
         if due {
             self.last.set(Instant::now());

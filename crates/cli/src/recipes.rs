@@ -8,7 +8,7 @@ use ksom_vqvae::{DataRecipe, NormalizationChoice, Recipe};
 pub fn differences(started: &Recipe, asked: &Recipe, base_model: bool) -> Vec<&'static str> {
     let data = |recipe: &Recipe| DataRecipe { normalization: NormalizationChoice::Measure, ..recipe.data.clone() };
     let normalization = |choice| match choice {
-        NormalizationChoice::Measure => None,
+        NormalizationChoice::Measure | NormalizationChoice::Base => None,
         NormalizationChoice::Imagenet => Some(Normalization::IMAGENET),
         NormalizationChoice::Half => Some(Normalization::HALF),
         NormalizationChoice::Given(given) => Some(given),

@@ -99,6 +99,8 @@ pub struct RunReport {
     /// Steps done in all, and steps that the recipe has.
     pub steps: u64,
     pub of: u64,
+    /// Whether it ended before that since validation had stopped getting better.
+    pub early: bool,
     /// The best validation so far.
     pub best: Option<Best>,
     /// Training time of this call in seconds.
@@ -144,7 +146,15 @@ pub fn drive(trainer: &mut Trainer, run: PathBuf, settings: &Settings) -> Result
     })?;
     let stopped = if summary.stopped { interrupt.exit_code() } else { None };
     let seconds = started.elapsed().as_secs_f64();
-    Ok(RunReport { run, steps: summary.steps, of: recipe.steps, best: summary.best, seconds, stopped })
+    Ok(RunReport {
+        run,
+        steps: summary.steps,
+        of: recipe.steps,
+        early: summary.early,
+        best: summary.best,
+        seconds,
+        stopped,
+    })
 }
 
 impl RunReport {
@@ -153,6 +163,8 @@ impl RunReport {
         let time = duration(self.seconds);
         if self.stopped.is_some() {
             format!("stopped after step {} of {} ({time})", self.steps, self.of)
+        } else if self.early {
+            format!("ended after step {} of {}: validation had stopped getting better ({time})", self.steps, self.of)
         } else {
             format!("trained to step {} ({time})", self.steps)
         }

@@ -95,7 +95,7 @@ fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
 }
 
 fn builtin(compute: &Compute, trainable: bool) -> Result<Model> {
-    let ModelFiles { name, config, weights } = CIFAR10_KSOM;
+    let ModelFiles { name, config, weights, .. } = CIFAR10_KSOM;
     let path = PathBuf::from(name);
     let config = ModelConfig::parse(config, &config_path(&path))?;
     let tensors = TensorFile::from_bytes(weights.to_vec(), &path)?.tensors(&path)?;

@@ -13,7 +13,7 @@ use crate::files::read_text;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The largest `config.json` that is read, in bytes.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Which of the two networks a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +125,9 @@ pub struct Provenance {
     /// The model that this one was fine-tuned from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_model: Option<String>,
+    /// The commit of that model, where it came from the Hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_revision: Option<String>,
     /// The program and version that wrote the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_by: Option<String>,

@@ -60,6 +60,14 @@ pub enum Error {
         /// Which checkpoint is good.
         last_good: String,
     },
+    /// A model on the Hub could not be had or written.
+    #[error("{subject}: {message}")]
+    Hub {
+        /// Its name.
+        subject: String,
+        /// What was found, and what to do.
+        message: String,
+    },
     /// The training data could not be read.
     #[error(transparent)]
     Data(#[from] ksom_datasets::DatasetError),

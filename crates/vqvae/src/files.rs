@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::memory;
 
 /// The largest file of tensors that is read, in bytes.
-const MAX_TENSOR_FILE: u64 = 8 << 30;
+pub(crate) const MAX_TENSOR_FILE: u64 = 8 << 30;
 
 /// Suffix of files that are still being written.
 pub(crate) const PART_SUFFIX: &str = ".part";

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::network::{ForwardOutput, LevelOutput, Network, Reconstruction};
 use crate::nn::Layout;
 use crate::parameters::{Parameters, named_rng};
+use crate::part::Part;
 use crate::tape::{Maps, Tape};
 use crate::vqvae::VqVae;
 use crate::vqvae2::VqVae2;
@@ -29,6 +30,8 @@ pub struct Model {
     /// Every tensor but the quantisers' state.
     weights: BTreeMap<String, Tensor>,
     vars: BTreeMap<String, Var>,
+    /// What learns.
+    part: Part,
 }
 
 impl Model {
@@ -50,6 +53,7 @@ impl Model {
             compute: compute.clone(),
             weights: BTreeMap::new(),
             vars: BTreeMap::new(),
+            part: Part::default(),
         })
     }
 
@@ -95,8 +99,7 @@ impl Model {
         // What is wrong with the tensors is said first: it may be why the model could not be built.
         parameters.check(origin)?;
         let mut model = built?;
-        let belongs_to_quantizer =
-            |name: &str| config.architecture.levels().iter().any(|level| in_level(name, level.prefix));
+        let belongs_to_quantizer = |name: &str| Part::Codebook.has(name, &config.architecture);
         model.weights = parameters.tensors().into_iter().filter(|(name, _)| !belongs_to_quantizer(name)).collect();
         model.vars = parameters.vars().into_iter().filter(|(name, _)| !belongs_to_quantizer(name)).collect();
         Ok(model)
@@ -224,6 +227,9 @@ impl Model {
     /// # Errors
     /// `levels` are not from this model.
     pub fn observe(&mut self, levels: &[LevelOutput]) -> Result<()> {
+        if !self.part.has_codebooks() {
+            return Ok(());
+        }
         for (quantizer, level) in self.network.quantizers_mut().into_iter().zip(levels) {
             quantizer.observe(&level.inputs, &level.codes.flatten_all()?)?;
         }
@@ -235,13 +241,16 @@ impl Model {
     /// # Errors
     /// A tensor operation fails.
     pub fn update_quantizers(&mut self) -> Result<()> {
+        if !self.part.has_codebooks() {
+            return Ok(());
+        }
         for quantizer in self.network.quantizers_mut() {
             quantizer.step()?;
         }
         Ok(())
     }
 
-    /// The trained parameters by name. Codebook state (w, m, c, t) is none, but GD-SOM's codebook is.
+    /// The parameters that learn, by name. Codebook state (w, m, c, t) is none, but GD-SOM's codebook is.
     pub fn vars(&self) -> BTreeMap<String, Var> {
         let mut vars = self.vars.clone();
         for (level, quantizer) in self.config.architecture.levels().iter().zip(self.quantizers()) {
@@ -249,7 +258,29 @@ impl Model {
                 vars.insert(format!("{}.{name}", level.prefix), var);
             }
         }
+        vars.retain(|name, _| self.part.has(name, &self.config.architecture));
         vars
+    }
+
+    /// Lets only a part of the model learn from now on: [`Model::vars`] gives no other parameters, and codebooks that
+    /// are not in the part do not move.
+    pub fn train_only(&mut self, part: Part) {
+        self.part = part;
+    }
+
+    /// The same model, to be trained, with the codebooks' step counters at 0: the neighbourhood is as wide again as at
+    /// the beginning of a training, and the map can order itself anew.
+    ///
+    /// # Errors
+    /// A tensor operation fails.
+    pub fn restart_neighborhood(&self) -> Result<Self> {
+        let mut state = self.state()?;
+        for level in self.config.architecture.levels() {
+            if let Some(counter) = state.get_mut(&format!("{}.counter", level.prefix)) {
+                *counter = counter.zeros_like()?;
+            }
+        }
+        Self::from_tensors(&self.config, state, "the model", &self.compute, true)
     }
 
     /// Every tensor of the checkpoint by name, without gradient: parameters and codebook state.
@@ -291,8 +322,4 @@ impl Model {
         }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
-}
-
-fn in_level(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
 }

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use crate::config::Architecture;
 use crate::error::{Error, Result};
 use crate::files::read_text;
+use crate::part::Part;
 
 /// The recipes that come with the crate: name and text.
 pub const RECIPES: [(&str, &str); 4] = [
@@ -41,11 +42,13 @@ pub enum ValidationPart {
 pub enum NormalizationChoice {
     /// Measured on the training images.
     Measure,
+    /// That of the model to train on from.
+    Base,
     /// ImageNet's published mean and deviation.
     Imagenet,
     /// To −1..1.
     Half,
-    /// As the model has it already (fine-tuning), or the values given.
+    /// The values given.
     #[serde(untagged)]
     Given(ksom_datasets::Normalization),
 }
@@ -139,6 +142,16 @@ pub struct TrainingRecipe {
     pub checkpoint_every: u64,
     /// Write a line of metrics after this many steps.
     pub log_every: u64,
+    /// Stop after this many validations in a row without a better one; 0: never.
+    #[serde(default)]
+    pub patience: u64,
+    /// What learns.
+    #[serde(default)]
+    pub only: Part,
+    /// When training on from a model: begin with a neighbourhood as wide as in a new training, instead of that which
+    /// the model has come to.
+    #[serde(default)]
+    pub restart_neighborhood: bool,
 }
 
 /// A training: model, data and optimisation.
@@ -300,6 +313,7 @@ fn section_of(table: &Table, field: &str) -> std::result::Result<String, String>
         // Fields that a recipe may leave out.
         [] if field == "grid" => Ok("quantizer".into()),
         [] if field == "size" || field == "resize" => Ok("data".into()),
+        [] if ["patience", "only", "restart_neighborhood"].contains(&field) => Ok("training".into()),
         [] => Err(format!("no field {field:?} to set; fields are {}", fields(table).join(", "))),
         _ => {
             let paths: Vec<String> = sections.iter().map(|section| format!("{section}.{field}")).collect();
@@ -348,11 +362,13 @@ mod tests {
 
     #[test]
     fn overrides_reach_their_fields() {
-        let set = ["decay=0.97", "quantizer.num_codes=256", "lr=1", "neighborhood=none"].map(String::from);
+        let set =
+            ["decay=0.97", "quantizer.num_codes=256", "lr=1", "neighborhood=none", "only=decoder"].map(String::from);
         let recipe = Recipe::find("cifar10", &set).unwrap();
         assert_eq!(recipe.quantizer.decay, 0.97);
         assert_eq!(recipe.quantizer.grid, [16, 16]);
         assert_eq!(recipe.training.lr, 1.0);
+        assert_eq!((recipe.training.only, recipe.training.patience), (Part::Decoder, 0));
         assert_eq!(recipe.quantizer.neighborhood, ksom_quantizers::NeighborhoodKind::None);
     }
 

@@ -92,8 +92,10 @@ pub enum Flow {
 pub struct Summary {
     /// Steps done in all.
     pub steps: u64,
-    /// Whether it was asked to stop before the recipe's last step.
+    /// Whether it was asked to stop before its end.
     pub stopped: bool,
+    /// Whether it ended before the recipe's last step since validation had stopped getting better.
+    pub early: bool,
     /// The best validation, if there was one.
     pub best: Option<Best>,
 }
@@ -104,6 +106,8 @@ pub struct Base {
     pub model: Model,
     /// Its name, for the record.
     pub name: String,
+    /// Its commit, where it came from the Hub.
+    pub revision: Option<String>,
 }
 
 /// How a training reads its pictures; none of it changes what is learnt.
@@ -144,8 +148,9 @@ pub struct Trainer {
 impl Trainer {
     /// Starts a training in the run directory `run`, which is created and must not hold a training yet.
     ///
-    /// With `base`, training goes on from that model: its architecture, quantiser and normalisation take the place of
-    /// the recipe's, and its codebook's step counter goes on, so that the neighbourhood does not widen again.
+    /// With `base`, training goes on from that model: its architecture and quantiser take the place of the recipe's, and
+    /// its codebook's step counter goes on, so that the neighbourhood does not widen again, unless the recipe wants it
+    /// to. The base model counts as the first result: if nothing better comes, it is what the run directory holds.
     ///
     /// # Errors
     /// The run directory holds a training, the data cannot be opened, or the model cannot be built.
@@ -162,7 +167,9 @@ impl Trainer {
             let config = base.model.config();
             recipe.architecture = config.architecture.clone();
             recipe.quantizer = config.quantizer.clone();
-            recipe.data.normalization = NormalizationChoice::Given(config.preprocessing.normalization);
+            if recipe.data.normalization == NormalizationChoice::Base {
+                recipe.data.normalization = NormalizationChoice::Given(config.preprocessing.normalization);
+            }
         }
         let (data, preprocess) = access.open(spec, &recipe)?;
         if data.train.is_empty() || data.valid.iter().all(|(_, source)| source.is_empty()) {
@@ -176,17 +183,27 @@ impl Trainer {
         check_memory(&ModelConfig::new(architecture, quantizer), &recipe, &data, &preprocess)?;
         let normalization = match recipe.data.normalization {
             NormalizationChoice::Measure => ksom_datasets::Normalization::measure(data.train.as_ref(), &preprocess)?,
+            NormalizationChoice::Base => {
+                return Err(Error::Invalid(
+                    "the recipe takes normalization from a base model, but this is a training from scratch: set it to \
+                     measure, imagenet or half"
+                        .into(),
+                ));
+            }
             NormalizationChoice::Imagenet => ksom_datasets::Normalization::IMAGENET,
             NormalizationChoice::Half => ksom_datasets::Normalization::HALF,
             NormalizationChoice::Given(given) => given,
         };
         // Settled, so that resuming measures nothing anew.
         recipe.data.normalization = NormalizationChoice::Given(normalization);
-        let (mut model, base_name) = match base {
-            Some(base) => (base.model, Some(base.name)),
+        let (mut model, base_model, base_revision) = match base {
+            Some(Base { model, name, revision }) if recipe.training.restart_neighborhood => {
+                (model.restart_neighborhood()?, Some(name), revision)
+            }
+            Some(Base { model, name, revision }) => (model, Some(name), revision),
             None => {
                 let config = ModelConfig::new(recipe.architecture.clone(), recipe.quantizer.clone());
-                (Model::init(&config, recipe.training.seed, compute)?, None)
+                (Model::init(&config, recipe.training.seed, compute)?, None, None)
             }
         };
         let config = model.config_mut();
@@ -197,7 +214,8 @@ impl Trainer {
             data: Some(describe(spec, &data)),
             seed: Some(recipe.training.seed),
             steps: Some(0),
-            base_model: base_name,
+            base_model,
+            base_revision,
             written_by: Some(concat!("ksom ", env!("CARGO_PKG_VERSION")).to_string()),
         };
         std::fs::create_dir_all(run).map_err(|source| Error::io("create", run, source))?;
@@ -250,10 +268,11 @@ impl Trainer {
     fn assemble(
         recipe: Recipe,
         (run, lock): (&Path, RunLock),
-        model: Model,
+        mut model: Model,
         (data, preprocess): (DataSet, Preprocess),
         progress: Progress,
     ) -> Result<Self> {
+        model.train_only(recipe.training.only);
         let t = &recipe.training;
         let hyperparameters =
             AdamW { lr: t.lr, beta1: t.beta1, beta2: t.beta2, eps: t.eps, weight_decay: t.weight_decay };
@@ -282,6 +301,19 @@ impl Trainer {
         self.progress.step
     }
 
+    /// What is done to each picture of [`Trainer::data`].
+    pub fn preprocess(&self) -> Preprocess {
+        self.preprocess
+    }
+
+    /// Whether nothing is left to do: all steps are done, or validation has stopped getting better.
+    fn is_done(&self) -> bool {
+        let t = &self.recipe.training;
+        let limit = t.patience * t.validate_every;
+        let stalled = self.progress.best.is_some_and(|best| self.progress.step - best.step >= limit);
+        self.progress.step >= t.steps || (t.patience > 0 && stalled)
+    }
+
     /// Takes all steps that are left, and tells `on_event` of each; it can ask to stop.
     ///
     /// # Errors
@@ -292,7 +324,12 @@ impl Trainer {
         let mut loader = self.loader()?;
         let mut stop = false;
         let mut speed = Speed::default();
-        while self.progress.step < recipe.steps && !stop {
+        let fresh = self.progress.step == 0 && self.progress.best.is_none();
+        if fresh && self.model.config().provenance.base_model.is_some() {
+            stop |= self.validate(on_event)? == Flow::Stop;
+            self.write_state()?;
+        }
+        while !self.is_done() && !stop {
             let started = Instant::now();
             let Some(batch) = loader.next() else { break };
             let mut report = self.step(&batch?.pixels)?;
@@ -305,10 +342,10 @@ impl Trainer {
             }
             stop |= on_event(Event::Step(report)) == Flow::Stop;
 
-            let last = step == recipe.steps;
-            if step.is_multiple_of(recipe.validate_every) || last {
+            if step.is_multiple_of(recipe.validate_every) || step == recipe.steps {
                 stop |= self.validate(on_event)? == Flow::Stop;
             }
+            let last = self.is_done();
             if step.is_multiple_of(recipe.checkpoint_every) || last || stop {
                 self.write_state()?;
                 stop |= on_event(Event::Checkpoint { step }) == Flow::Stop;
@@ -316,7 +353,8 @@ impl Trainer {
         }
         self.model.config_mut().provenance.steps = Some(self.progress.step);
         self.model.save(self.run.join("last"), DType::F32)?;
-        Ok(Summary { steps: self.progress.step, stopped: self.progress.step < recipe.steps, best: self.progress.best })
+        let (steps, best, done) = (self.progress.step, self.progress.best, self.is_done());
+        Ok(Summary { steps, stopped: !done, early: done && steps < recipe.steps, best })
     }
 
     fn loader(&self) -> Result<Loader> {

@@ -51,7 +51,7 @@ pub struct ConvertReport {
     fingerprint: String,
 }
 
-pub fn run(args: ConvertArgs, _: &Settings) -> Result<ConvertReport> {
+pub fn run(args: ConvertArgs, settings: &Settings) -> Result<ConvertReport> {
     let from = Path::new(&args.from);
     let given = args.mean.zip(args.std).map(|(mean, std)| Normalization { mean, std });
     // Where it computes does not matter: nothing is computed.
@@ -73,7 +73,7 @@ pub fn run(args: ConvertArgs, _: &Settings) -> Result<ConvertReport> {
     if args.to.extension().is_none_or(|extension| extension != "safetensors") {
         bail!(Usage(format!("{} should end in .safetensors", args.to.display())));
     }
-    let model = models::find(&args.from)?.load(&compute)?;
+    let model = models::find(&args.from, settings)?.load(&compute)?;
     create_folder_of(&args.to)?;
     model.write_paper_weights(&args.to)?;
     report(args, &model, false)

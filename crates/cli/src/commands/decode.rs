@@ -53,7 +53,7 @@ struct DecodedPicture {
 
 pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
     let file = CodesFile::read(&args.codes)?;
-    let model = models::find(&args.model.model)?.load(&settings.compute()?)?;
+    let model = models::find(&args.model.model, settings)?.load(&settings.compute()?)?;
     file.check(&model, &args.codes)?;
     let outputs: Vec<PathBuf> =
         picture_file_names(file.names.iter().map(String::as_str)).iter().map(|name| args.output.join(name)).collect();

@@ -48,7 +48,7 @@ pub struct EncodeReport {
 }
 
 pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
-    let model = models::find(&args.model.model)?.load(&settings.compute()?)?;
+    let model = models::find(&args.model.model, settings)?.load(&settings.compute()?)?;
     let inputs = find(&args.pictures)?;
     refuse_input(&args.output, inputs.iter().map(|input| input.path.as_path()))?;
     let all_names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();

@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use ksom_datasets::{DataOptions, DataSet, DataSpec, NamedSource, OnUnreadable, Preprocess, open};
-use ksom_vqvae::{EvaluateOptions, Evaluation, Model, RECIPES, Recipe, ResizeChoice, evaluate};
+use ksom_vqvae::{EvaluateOptions, Evaluation, Model, RECIPES, Recipe, ResizeChoice, evaluate, record_evaluation};
 use serde::Serialize;
 
 use crate::arguments::{ModelArgs, size};
+use crate::failure::Usage;
 use crate::models::{self, FoundModel};
 use crate::output::{Block, NO_NUMBER, Report, sides, significant, table};
 use crate::progress::Counter;
@@ -36,6 +37,9 @@ pub struct EvalArgs {
     /// Leave out pictures that cannot be read (all are tried once first), instead of stopping
     #[arg(long)]
     skip_unreadable: bool,
+    /// Add the result to metrics.jsonl in the model directory, so that its model card tells it
+    #[arg(long)]
+    record: bool,
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -70,7 +74,12 @@ struct SetReport {
 }
 
 pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
-    let found = models::find(&args.model.model)?;
+    let found = models::find(&args.model.model, settings)?;
+    let record = match (args.record, found.own_folder()) {
+        (true, None) => bail!(Usage("--record needs a model directory of your own".to_string())),
+        (true, Some(folder)) => Some(folder),
+        (false, _) => None,
+    };
     let model = found.load(&settings.compute()?)?;
     let recipe = recipe_of(&found, &model)?;
     let preprocess = prepare(&args, recipe.as_ref(), &model);
@@ -94,6 +103,13 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
         sets.push(SetReport { set: set.clone(), evaluation });
     }
     let mse = sets.iter().map(|set| set.evaluation.mse).sum::<f64>() / sets.len() as f64;
+    if let Some(folder) = record {
+        let step = model.config().provenance.steps.unwrap_or(0);
+        let measured: Vec<_> = sets.iter().map(|set| (set.set.clone(), set.evaluation.clone())).collect();
+        let data = args.data.members().iter().filter_map(|member| member.path().file_name());
+        let data: Vec<_> = data.map(|name| name.to_string_lossy()).collect();
+        record_evaluation(folder, step, &data.join(" + "), &measured)?;
+    }
     let size = preprocess.resize.map(|resize| [resize.width, resize.height]);
     Ok(EvalReport { model: args.model.model, data: args.data, part, size, mse, sets })
 }

@@ -2,28 +2,42 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_datasets::NamedSource;
-use ksom_vqvae::{Base, EvaluateOptions, Model, Trainer, evaluate};
+use ksom_vqvae::{Base, RecordedMetrics, Trainer};
 use serde::Serialize;
 
+use crate::comparison::{Comparison, compare};
 use crate::failure::Usage;
-use crate::models;
-use crate::output::{Block, Report, significant};
-use crate::progress::Counter;
+use crate::models::{self, FoundModel};
+use crate::output::{Block, Report, significant, table};
 use crate::settings::Settings;
 use crate::training::{RunReport, TrainingArgs, announce, drive};
 
 /// Train a given model on with your own pictures
 #[derive(Args)]
-#[command(after_help = "Example:
-  ksom finetune cifar10-ksom --data photos --out runs/photos --steps 300")]
+#[command(after_help = "Examples:
+  ksom finetune cifar10-ksom --data photos --out runs/photos
+  ksom finetune owner/model --data photos --out runs/photos --only decoder
+
+Pictures can be of any size and shape. A fifth of them is kept from training: fine-tuning ends once six validations on
+those brought nothing better, and RUN holds the best model, which is the one it began with if nothing was better.")]
 pub struct FinetuneArgs {
-    /// The model to start from: a model directory, or the name of a built-in model [default: cifar10-ksom]
+    /// The model to start from: a model directory, the name of a built-in model, or owner/name[@revision] on the Hub
+    /// [default: cifar10-ksom]
     #[arg(value_name = "MODEL")]
     model: Option<String>,
-    /// A recipe's name or file; architecture, quantiser and normalisation are the model's own [default: finetune]
+    /// A recipe's name or file; architecture and quantiser are the model's own [default: finetune]
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
+    /// What learns: all, the decoder (codes made before remain good), or the codebook
+    #[arg(long, value_name = "PART", value_parser = ["all", "decoder", "codebook"])]
+    only: Option<String>,
+    /// Begin with a neighbourhood as wide as in a new training, so that the map orders itself anew, instead of that
+    /// which the model has come to
+    #[arg(long)]
+    restart_neighborhood: bool,
+    /// End after this many validations in a row without a better one; 0: never [default: the recipe's, 6]
+    #[arg(long, value_name = "N")]
+    patience: Option<u64>,
     #[command(flatten)]
     training: TrainingArgs,
 }
@@ -32,83 +46,108 @@ pub struct FinetuneArgs {
 #[derive(Serialize)]
 pub struct FinetuneReport {
     base_model: String,
-    /// Validation error of the base model, in its normalised units.
-    mse_before: f64,
+    /// The base model's commit, where it came from the Hub.
+    base_revision: Option<String>,
+    /// Validation error of the base model, in normalised units.
+    mse_before: Option<f64>,
     /// The same of the best model of this run; absent where it was stopped before its first validation.
     mse_after: Option<f64>,
+    /// More of both, once it has ended.
+    #[serde(flatten)]
+    comparison: Option<Comparison>,
     #[serde(flatten)]
     run: RunReport,
 }
 
-pub fn run(args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport> {
+pub fn run(mut args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport> {
     let compute = settings.compute_for_training()?;
+    let only = args.only.as_ref().map(|part| format!("training.only={part}"));
+    let restart = args.restart_neighborhood.then(|| "training.restart_neighborhood=true".to_string());
+    let patience = args.patience.map(|count| format!("training.patience={count}"));
+    args.training.set.extend([only, restart, patience].into_iter().flatten());
     let training = &args.training;
-    let (base_model, mut trainer, mse_before);
+    let (base, mut trainer);
     if training.resume {
         trainer = training.resume(args.recipe.as_deref(), &compute)?;
-        base_model = recorded_base(&trainer, &args)?;
-        mse_before = validation_mse(&models::find(&base_model)?.load(&compute)?, &trainer, settings)?;
+        base = recorded_base(&trainer, &args, settings)?;
     } else {
         let Some(data) = &training.data else { bail!(Usage("--data is needed".to_string())) };
-        base_model = args.model.clone().unwrap_or_else(|| models::DEFAULT.to_string());
-        let model = models::find(&base_model)?.load_trainable(&compute)?;
+        base = models::find(args.model.as_deref().unwrap_or(models::DEFAULT), settings)?;
         let recipe = training.recipe(args.recipe.as_deref().unwrap_or("finetune"))?;
-        let base = Base { model, name: base_model.clone() };
-        trainer = Trainer::start(recipe, data, &training.data_access(), &training.out, &compute, Some(base))?;
-        mse_before = validation_mse(trainer.model(), &trainer, settings)?;
+        let (name, revision) = base.origin();
+        let start = Base { model: base.load_trainable(&compute)?, name, revision };
+        trainer = Trainer::start(recipe, data, &training.data_access(), &training.out, &compute, Some(start))?;
     }
     announce(&trainer, settings);
-    settings.console.note(&format!("validation mse before fine-tuning: {}", significant(mse_before)));
-    let run = drive(&mut trainer, args.training.out, settings)?;
-    Ok(FinetuneReport { base_model, mse_before, mse_after: run.best.map(|best| best.mse), run })
+    let out = args.training.out;
+    let run = drive(&mut trainer, out.clone(), settings)?;
+    let comparison = match run.best {
+        Some(best) if run.stopped.is_none() => {
+            Some(compare(&base.load(&compute)?, &trainer, best.step, &out, settings)?)
+        }
+        _ => None,
+    };
+    let (base_model, base_revision) = base.origin();
+    let mse_before = RecordedMetrics::read(&out, Some(0)).mse;
+    Ok(FinetuneReport {
+        base_model,
+        base_revision,
+        mse_before,
+        mse_after: run.best.map(|best| best.mse),
+        comparison,
+        run,
+    })
 }
 
 /// The model that the training to be continued was started from.
-fn recorded_base(trainer: &Trainer, args: &FinetuneArgs) -> Result<String> {
+fn recorded_base(trainer: &Trainer, args: &FinetuneArgs, settings: &Settings) -> Result<FoundModel> {
     let run = args.training.out.display();
-    let Some(recorded) = trainer.model().config().provenance.base_model.clone() else {
+    let provenance = &trainer.model().config().provenance;
+    let Some(recorded) = &provenance.base_model else {
         bail!("{run} holds a training from scratch: continue it with `ksom train --out {run} --resume`");
     };
-    if let Some(asked) = args.model.as_ref().filter(|asked| **asked != recorded) {
+    let asked = args.model.as_ref().filter(|asked| **asked != *recorded && !asked.starts_with(&format!("{recorded}@")));
+    if let Some(asked) = asked {
         bail!("{run} was started from {recorded}, not from {asked}: leave out MODEL, or start anew in another folder");
     }
-    Ok(recorded)
-}
-
-/// A model's error on the validation pictures of a training: the mean over its sets.
-fn validation_mse(model: &Model, trainer: &Trainer, settings: &Settings) -> Result<f64> {
-    let recipe = trainer.recipe();
-    let options =
-        EvaluateOptions { preprocess: recipe.data.preprocess(), batch_size: recipe.training.batch_size, full: false };
-    let sets = &trainer.data().valid;
-    let total = sets.iter().map(|(_, source): &NamedSource| source.len()).sum();
-    let counter = Counter::new(&settings.console, total, "pictures validated");
-    let (mut sum, mut done) = (0.0, 0);
-    for (_, source) in sets {
-        let evaluation = evaluate(model, source, &options, &mut |images| counter.set(done + images))?;
-        done += evaluation.images;
-        sum += evaluation.mse;
-    }
-    Ok(sum / sets.len() as f64)
+    let pinned = provenance.base_revision.as_ref().map(|commit| format!("{recorded}@{commit}"));
+    models::find(pinned.as_ref().unwrap_or(recorded), settings)
 }
 
 impl Report for FinetuneReport {
     fn blocks(&self) -> Vec<Block> {
-        let change = match self.mse_after {
-            Some(after) => {
-                let percent = 100.0 * (after / self.mse_before - 1.0);
-                let worse =
-                    if after < self.mse_before { "" } else { ": no better, try more --steps or another --set lr" };
-                format!(
-                    "validation mse: {} before, {} after ({percent:+.1} %){worse}",
-                    significant(self.mse_before),
-                    significant(after)
-                )
+        let mut blocks = vec![Block::Line(self.run.headline())];
+        blocks.push(Block::Line(match (self.mse_before, self.mse_after) {
+            (Some(before), Some(after)) => {
+                let percent = 100.0 * (after / before - 1.0);
+                let worse = if after < before {
+                    ""
+                } else {
+                    ": nothing better was found, so RUN holds the model as it was; try more pictures or another --set lr"
+                };
+                let (before, after) = (significant(before), significant(after));
+                format!("validation mse: {before} before, {after} after ({percent:+.1} %){worse}")
             }
-            None => format!("validation mse: {} before", significant(self.mse_before)),
-        };
+            (before, _) => {
+                format!("validation mse: {} before", before.map_or_else(|| "not measured".to_string(), significant))
+            }
+        }));
+        if let Some(Comparison { before, after, picture }) = &self.comparison {
+            let rows = [("before", before), ("after", after)].map(|(when, figures)| {
+                vec![
+                    when.to_string(),
+                    significant(figures.mse),
+                    format!("{:.2} dB", figures.psnr),
+                    format!("{:.4}", figures.ssim),
+                    figures.codes_in_use.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                ]
+            });
+            blocks.push(table(&["validation", "MSE", "PSNR", "SSIM", "codes used"], rows.into()));
+            blocks.push(Block::Line(format!("before and after: {}", picture.display())));
+        }
         let next = self.run.next_line("finetune");
-        [self.run.headline(), change, self.run.best_line(), next].map(Block::Line).into()
+        blocks.extend([self.run.best_line(), next].map(Block::Line));
+        blocks
     }
 
     fn exit_code(&self) -> u8 {

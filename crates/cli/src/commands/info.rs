@@ -17,7 +17,7 @@ use crate::settings::Settings;
 #[command(after_help = "Example:
   ksom info runs/ksom")]
 pub struct InfoArgs {
-    /// A model directory, or the name of a built-in model (`ksom list`)
+    /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
     #[arg(value_name = "MODEL", default_value = models::DEFAULT)]
     model: String,
 }
@@ -28,6 +28,8 @@ pub struct InfoReport {
     model: String,
     /// Its folder; absent for a built-in one.
     folder: Option<PathBuf>,
+    /// Its commit, if it came from the Hub.
+    commit: Option<String>,
     #[serde(flatten)]
     config: ModelConfig,
     levels: Vec<LevelReport>,
@@ -50,7 +52,7 @@ struct LevelReport {
 }
 
 pub fn run(args: InfoArgs, settings: &Settings) -> Result<InfoReport> {
-    let found = models::find(&args.model)?;
+    let found = models::find(&args.model, settings)?;
     let model = found.load(&settings.compute()?)?;
     let config = model.config().clone();
     let levels = config.architecture.levels().iter().zip(model.quantizers()).map(|(level, quantizer)| LevelReport {
@@ -65,6 +67,7 @@ pub fn run(args: InfoArgs, settings: &Settings) -> Result<InfoReport> {
         fingerprint: model.fingerprint()?,
         bytes: found.weights_bytes()?,
         folder: found.folder().map(PathBuf::from),
+        commit: found.origin().1,
         config,
         model: args.model,
     })
@@ -118,8 +121,10 @@ impl Report for InfoReport {
         fields.extend(provenance.data.clone().map(|data| ("data", data)));
         fields.extend(provenance.seed.map(|seed| ("seed", seed.to_string())));
         fields.extend(provenance.steps.map(|steps| ("training steps", steps.to_string())));
-        fields.extend(provenance.base_model.clone().map(|base| ("fine-tuned from", base)));
+        let base_revision = provenance.base_revision.iter().map(|commit| format!("@{commit}")).collect::<String>();
+        fields.extend(provenance.base_model.as_ref().map(|base| ("fine-tuned from", format!("{base}{base_revision}"))));
         fields.extend(provenance.written_by.clone().map(|program| ("written by", program)));
+        fields.extend(self.commit.clone().map(|commit| ("commit", commit)));
         fields.push(("fingerprint", self.fingerprint.clone()));
         vec![Block::Fields(fields)]
     }

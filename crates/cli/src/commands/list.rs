@@ -2,14 +2,15 @@
 
 use anyhow::Result;
 use clap::Args;
-use ksom_vqvae::RECIPES;
+use ksom_models::ModelFiles;
+use ksom_vqvae::{CachedModel, Hub, ModelConfig, RECIPES, RecordedMetrics};
 use serde::Serialize;
 
 use crate::commands::info::{architecture_name, quantizer_name};
 use crate::models::{BUILT_IN, built_in_config};
-use crate::output::{Block, Report, bytes, table};
+use crate::output::{Block, NO_NUMBER, Report, bytes, sides, table};
 
-/// List the models that are known by name, and the recipes
+/// List the models that are known by name, those pulled from the Hub, and the recipes
 #[derive(Args)]
 #[command(after_help = "Example:
   ksom list")]
@@ -18,50 +19,130 @@ pub struct ListArgs {}
 /// Models and recipes.
 #[derive(Serialize)]
 pub struct ListReport {
-    models: Vec<ListedModel>,
+    models: Vec<ZooModel>,
+    cached: Vec<HubModel>,
     recipes: Vec<&'static str>,
 }
 
+/// A model that comes with this program.
 #[derive(Serialize)]
-struct ListedModel {
+struct ZooModel {
     name: &'static str,
+    #[serde(flatten)]
+    what: Description,
+    #[serde(flatten)]
+    metrics: RecordedMetrics,
+    sha256: String,
+}
+
+/// A model in the Hub's cache.
+#[derive(Serialize)]
+struct HubModel {
+    repository: String,
+    commit: String,
+    /// Branches and tags that were found to be this commit.
+    revisions: Vec<String>,
+    #[serde(flatten)]
+    what: Description,
+}
+
+/// What a configuration says.
+#[derive(Serialize)]
+struct Description {
     architecture: &'static str,
     quantizer: &'static str,
     num_codes: usize,
+    grid: Vec<usize>,
     recipe: Option<String>,
+    data: Option<String>,
+    /// Size of the weights.
     bytes: u64,
 }
 
 pub fn run(_: ListArgs) -> Result<ListReport> {
-    let models = BUILT_IN.iter().map(|files| {
-        let config = built_in_config(files)?;
-        Ok(ListedModel {
-            name: files.name,
-            architecture: architecture_name(config.architecture.kind),
-            quantizer: quantizer_name(config.quantizer.kind, config.quantizer.neighborhood),
-            num_codes: config.quantizer.num_codes,
-            recipe: config.provenance.recipe,
-            bytes: files.weights.len() as u64,
-        })
+    let models = BUILT_IN.iter().map(|files| zoo_model(files)).collect::<Result<_>>()?;
+    // Without a home directory there is no cache, and nothing in it.
+    let cached = Hub::from_env().map(|hub| hub.cached_models()).unwrap_or_default();
+    let cached = cached.into_iter().map(|CachedModel { model, revisions, config, bytes, .. }| HubModel {
+        repository: model.repository,
+        commit: model.commit,
+        revisions,
+        what: describe(config, bytes),
     });
-    Ok(ListReport { models: models.collect::<Result<_>>()?, recipes: RECIPES.map(|(name, _)| name).into() })
+    Ok(ListReport { models, cached: cached.collect(), recipes: RECIPES.map(|(name, _)| name).into() })
+}
+
+fn zoo_model(files: &ModelFiles) -> Result<ZooModel> {
+    let config = built_in_config(files)?;
+    Ok(ZooModel {
+        name: files.name,
+        metrics: RecordedMetrics::parse(files.metrics, config.provenance.steps),
+        sha256: ksom_vqvae::sha256(files.weights),
+        what: describe(config, files.weights.len() as u64),
+    })
+}
+
+fn describe(config: ModelConfig, bytes: u64) -> Description {
+    Description {
+        architecture: architecture_name(config.architecture.kind),
+        quantizer: quantizer_name(config.quantizer.kind, config.quantizer.neighborhood),
+        num_codes: config.quantizer.num_codes,
+        grid: config.quantizer.grid,
+        recipe: config.provenance.recipe,
+        data: config.provenance.data,
+        bytes,
+    }
 }
 
 impl Report for ListReport {
     fn blocks(&self) -> Vec<Block> {
+        let number = |value: Option<f64>, digits: usize, unit: &str| {
+            value.map_or_else(|| NO_NUMBER.to_string(), |value| format!("{value:.digits$}{unit}"))
+        };
         let rows = self.models.iter().map(|model| {
+            let codes = model.metrics.codes.iter().map(|[used, all]| format!("{used} of {all}")).collect::<Vec<_>>();
             vec![
                 model.name.to_string(),
-                model.architecture.to_string(),
-                model.quantizer.to_string(),
-                model.num_codes.to_string(),
-                bytes(model.bytes),
+                model.what.architecture.to_string(),
+                model.what.quantizer.to_string(),
+                sides(&model.what.grid),
+                number(model.metrics.mse, 4, ""),
+                number(model.metrics.psnr, 2, " dB"),
+                codes.join(", "),
+                number(model.metrics.bits_per_pixel, 4, ""),
+                bytes(model.what.bytes),
+                model.sha256.chars().take(12).collect(),
             ]
         });
-        vec![
-            table(&["model", "architecture", "quantiser", "codes", "weights"], rows.collect()),
-            Block::Line(String::new()),
-            Block::Line(format!("recipes: {}", self.recipes.join(", "))),
-        ]
+        let header = [
+            "model",
+            "architecture",
+            "quantiser",
+            "grid",
+            "MSE",
+            "PSNR",
+            "codes in use",
+            "bits/pixel",
+            "weights",
+            "SHA-256",
+        ];
+        let mut blocks = vec![table(&header, rows.collect()), Block::Line(String::new())];
+        if !self.cached.is_empty() {
+            let rows = self.cached.iter().map(|model| {
+                vec![
+                    model.repository.clone(),
+                    model.revisions.join(", "),
+                    model.commit.chars().take(12).collect(),
+                    model.what.architecture.to_string(),
+                    model.what.quantizer.to_string(),
+                    sides(&model.what.grid),
+                    bytes(model.what.bytes),
+                ]
+            });
+            let header = ["from the Hub", "revision", "commit", "architecture", "quantiser", "grid", "weights"];
+            blocks.extend([table(&header, rows.collect()), Block::Line(String::new())]);
+        }
+        blocks.push(Block::Line(format!("recipes: {}", self.recipes.join(", "))));
+        blocks
     }
 }

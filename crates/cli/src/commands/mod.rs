@@ -8,5 +8,7 @@ pub mod eval;
 pub mod finetune;
 pub mod info;
 pub mod list;
+pub mod pull;
+pub mod push;
 pub mod reconstruct;
 pub mod train;

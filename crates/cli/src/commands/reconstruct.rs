@@ -4,7 +4,6 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use image::imageops::replace;
 use ksom_datasets::RgbImage;
 use ksom_vqvae::{ImageCodes, Model, metrics};
 use serde::Serialize;
@@ -18,10 +17,7 @@ use crate::models;
 use crate::output::{Block, Report, significant, table};
 use crate::pictures::{Input, find, for_each_batch};
 use crate::settings::Settings;
-
-/// Pixels between original and reconstruction, and their shade.
-const GAP: u32 = 4;
-const GAP_SHADE: u8 = 255;
+use crate::sheet::sheet;
 
 /// Encode and decode pictures, and measure what is lost
 #[derive(Args)]
@@ -78,7 +74,7 @@ struct Measures {
 pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructReport> {
     let inputs = find(&args.pictures)?;
     let outputs = outputs(&args, &inputs)?;
-    let model = models::find(&args.model.model)?.load(&settings.compute()?)?;
+    let model = models::find(&args.model.model, settings)?.load(&settings.compute()?)?;
     let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let mut pictures = Vec::new();
     let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, originals| {
@@ -90,7 +86,7 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
             let measures = measure(&model, original, codes, reconstruction)?;
             let output = &outputs[number];
             if args.side_by_side {
-                write_picture(output, &beside(original, reconstruction))?;
+                write_picture(output, &sheet(&[vec![original.clone(), reconstruction.clone()]]))?;
             } else {
                 write_picture(output, reconstruction)?;
             }
@@ -156,14 +152,6 @@ fn measure(model: &Model, original: &RgbImage, codes: &ImageCodes, reconstructio
 }
 
 /// The original, a thin gap, the reconstruction.
-fn beside(original: &RgbImage, reconstruction: &RgbImage) -> RgbImage {
-    let (width, height) = original.dimensions();
-    let mut both = RgbImage::from_pixel(2 * width + GAP, height, image::Rgb([GAP_SHADE; 3]));
-    replace(&mut both, original, 0, 0);
-    replace(&mut both, reconstruction, i64::from(width + GAP), 0);
-    both
-}
-
 fn mean(pictures: &[Reconstructed]) -> Measures {
     let mean = |measure: fn(&Measures) -> f64| {
         pictures.iter().map(|picture| measure(&picture.measures)).sum::<f64>() / pictures.len() as f64

@@ -167,10 +167,8 @@ pub(crate) unsafe fn dot<V: Vector, const ROWS: usize, const COLS: usize>(t: &Co
                 if t.relu && sum < 0.0 {
                     sum = 0.0;
                 }
-                if !t.mask.is_null() && !(*t.mask.add(at) > 0.0) {
-                    sum = 0.0;
-                }
-                t.c.add(at).write(sum);
+                let kept = t.mask.is_null() || *t.mask.add(at) > 0.0;
+                t.c.add(at).write(if kept { sum } else { 0.0 });
             }
         }
     }

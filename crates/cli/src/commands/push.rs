@@ -1,0 +1,135 @@
+//! `ksom push`
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use ksom_vqvae::{CardOptions, HubName, Package, PushOptions};
+use serde::Serialize;
+
+use crate::failure::Usage;
+use crate::hub;
+use crate::output::{Block, Report, bytes, table};
+use crate::settings::Settings;
+
+/// Upload a model to the Hugging Face Hub
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ksom push runs/mine owner/model --dry-run
+  ksom push runs/mine owner/model --private --license mit
+
+Needs a token with write access: HF_TOKEN, or that stored by `hf auth login`. What goes is config.json,
+model.safetensors, metrics.jsonl if there is one, and README.md: yours, or else a model card made of the configuration
+and the recorded metrics.")]
+pub struct PushArgs {
+    /// The model directory, such as a run directory
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// owner/name; the repository is created if there is none
+    #[arg(value_name = "NAME")]
+    name: HubName,
+    /// Create the repository as a private one
+    #[arg(long)]
+    private: bool,
+    /// The commit's message
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
+    /// The branch to commit to, created if there is none [default: main]
+    #[arg(long, value_name = "BRANCH")]
+    revision: Option<String>,
+    /// Open a pull request instead of committing
+    #[arg(long)]
+    create_pr: bool,
+    /// The licence for the model card, by its name on the Hub, such as mit [default: other]
+    #[arg(long, value_name = "LICENSE")]
+    license: Option<String>,
+    /// A data set on the Hub that the model was trained on, for the model card; can be given several times
+    #[arg(long, value_name = "DATASET")]
+    dataset: Vec<String>,
+    /// Print what would be uploaded, and upload nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What was uploaded, or would be.
+#[derive(Serialize)]
+pub struct PushReport {
+    repository: String,
+    revision: String,
+    dry_run: bool,
+    files: Vec<UploadedFile>,
+    /// The model card, for a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card: Option<String>,
+    commit: Option<String>,
+    url: Option<String>,
+    pull_request: Option<String>,
+    /// Whether the repository is new.
+    created: bool,
+}
+
+#[derive(Serialize)]
+struct UploadedFile {
+    path: &'static str,
+    bytes: usize,
+    sha256: String,
+}
+
+pub fn run(args: PushArgs, settings: &Settings) -> Result<PushReport> {
+    let name = match &args.revision {
+        Some(_) if args.name.to_string() != args.name.repository() => {
+            bail!(Usage("the branch is named twice: in NAME and by --revision".to_string()))
+        }
+        Some(revision) => args.name.at(revision)?,
+        None => args.name,
+    };
+    let options = CardOptions { license: args.license, datasets: args.dataset };
+    let package = Package::new(&args.folder, &name, &options)?;
+    let files = package.files().iter().map(|file| UploadedFile {
+        path: file.path,
+        bytes: file.contents.len(),
+        sha256: file.sha256.clone(),
+    });
+    let mut report = PushReport {
+        repository: name.repository().to_string(),
+        revision: name.revision().to_string(),
+        dry_run: args.dry_run,
+        files: files.collect(),
+        card: None,
+        commit: None,
+        url: None,
+        pull_request: None,
+        created: false,
+    };
+    if args.dry_run {
+        report.card = Some(String::from_utf8_lossy(package.card()).into_owned());
+        return Ok(report);
+    }
+    let push = PushOptions { private: args.private, message: args.message, create_pr: args.create_pr };
+    let outcome = hub::push(&package, &name, &push, &settings.console)?;
+    report.commit = outcome.commit;
+    report.url = Some(outcome.url);
+    report.pull_request = outcome.pull_request;
+    report.created = outcome.created;
+    Ok(report)
+}
+
+impl Report for PushReport {
+    fn blocks(&self) -> Vec<Block> {
+        let row = |file: &UploadedFile| vec![file.path.to_string(), bytes(file.bytes as u64), file.sha256.clone()];
+        let files = table(&["file", "size", "SHA-256"], self.files.iter().map(row).collect());
+        let line = |text: String| Block::Line(text);
+        let target = format!("{}@{}", self.repository, self.revision);
+        if let Some(card) = &self.card {
+            let first = line(format!("would go to {target}:"));
+            return vec![first, files, line(String::new()), line("README.md:".to_string()), line(card.clone())];
+        }
+        let mut blocks = vec![files];
+        let new = if self.created { " (new)" } else { "" };
+        let commit = self.commit.as_ref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+        blocks.push(line(format!("uploaded to {target}{new}{commit}")));
+        blocks.extend(self.url.clone().map(line));
+        blocks.extend(self.pull_request.as_ref().map(|url| line(format!("pull request: {url}"))));
+        blocks
+    }
+}

@@ -1,0 +1,36 @@
+//! The Hub, where this program was built with it.
+
+use anyhow::Result;
+use ksom_vqvae::{HubModel, HubName, Package, PushOptions, Pushed};
+
+use crate::console::Console;
+
+/// Brings a model into the cache.
+#[cfg(feature = "hub")]
+pub fn pull(name: &HubName, console: &Console) -> Result<HubModel> {
+    let transfer = crate::transfer::Transfer::new(console);
+    Ok(ksom_vqvae::Hub::from_env()?.pull(name, &mut |event| transfer.tell(event))?)
+}
+
+/// Uploads a model.
+#[cfg(feature = "hub")]
+pub fn push(package: &Package, name: &HubName, options: &PushOptions, console: &Console) -> Result<Pushed> {
+    let transfer = crate::transfer::Transfer::new(console);
+    Ok(ksom_vqvae::Hub::from_env()?.push(package, name, options, &mut |event| transfer.tell(event))?)
+}
+
+/// What was pulled by others can be used nevertheless.
+#[cfg(not(feature = "hub"))]
+pub fn pull(name: &HubName, _: &Console) -> Result<HubModel> {
+    use anyhow::Context;
+
+    ksom_vqvae::Hub::from_env()?.cached(name).context(LEFT_OUT)
+}
+
+#[cfg(not(feature = "hub"))]
+pub fn push(_: &Package, _: &HubName, _: &PushOptions, _: &Console) -> Result<Pushed> {
+    anyhow::bail!(LEFT_OUT)
+}
+
+#[cfg(not(feature = "hub"))]
+const LEFT_OUT: &str = "this ksom was built without the feature `hub`, so it uses the Hub's cache but no network: build it with the feature";

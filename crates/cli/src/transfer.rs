@@ -1,0 +1,76 @@
+//! Progress of files that come from the Hub or go there.
+
+use std::cell::RefCell;
+
+use indicatif::ProgressBar;
+use ksom_vqvae::HubEvent;
+
+use crate::console::Console;
+use crate::output::bytes;
+use crate::progress::{Pace, bar};
+
+/// Files smaller than this come without a bar.
+const WORTH_A_BAR: u64 = 1 << 20;
+
+/// Draws a bar per file.
+pub struct Transfer {
+    console: Console,
+    pace: Pace,
+    file: RefCell<String>,
+    bar: RefCell<Option<ProgressBar>>,
+}
+
+impl Transfer {
+    pub fn new(console: &Console) -> Self {
+        Self { console: *console, pace: Pace::new(console), file: RefCell::default(), bar: RefCell::default() }
+    }
+
+    pub fn tell(&self, event: HubEvent) {
+        match event {
+            HubEvent::Downloading { file, bytes: done, of } => self.downloading(file, done, of),
+            HubEvent::Waiting { file } => self.line(&format!("waiting for another process that downloads {file}")),
+            HubEvent::Retrying { reason } => self.line(&format!("trying again: {reason}")),
+            HubEvent::UsingCache { reason, commit } => {
+                self.finish();
+                self.console.warn(&format!("using the copy in the cache (commit {commit}): {reason}"), None);
+            }
+            HubEvent::Uploading { bytes: size } => self.line(&format!("uploading {}", bytes(size))),
+            _ => {}
+        }
+    }
+
+    fn downloading(&self, file: &str, done: u64, of: u64) {
+        if *self.file.borrow() != file {
+            self.finish();
+            *self.file.borrow_mut() = file.to_string();
+            if of >= WORTH_A_BAR {
+                let template = format!("{file} {{bar:30}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}} {{eta}}");
+                *self.bar.borrow_mut() = bar(&self.console, of, &template);
+            }
+        }
+        match &*self.bar.borrow() {
+            Some(bar) => bar.set_position(done),
+            None if self.pace.is_due() => self.line(&format!("{file}: {} of {}", bytes(done), bytes(of))),
+            None => {}
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &*self.bar.borrow() {
+            Some(bar) => bar.suspend(|| self.console.note(text)),
+            None => self.console.note(text),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

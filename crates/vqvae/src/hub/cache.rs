@@ -1,0 +1,177 @@
+//! The folder that pulled files are kept in, laid out as Python's `huggingface_hub` does:
+//!
+//! ```text
+//! models--owner--name/blobs/<name of the contents>
+//! models--owner--name/snapshots/<commit>/config.json → ../../blobs/…
+//! models--owner--name/refs/main                      the commit that a revision was found to be
+//! .locks/models--owner--name/<name of the contents>.lock
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::digest::ContentName;
+use super::name::{HubName, is_commit};
+use super::{Hub, MODEL_FILES};
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+
+const PREFIX: &str = "models--";
+
+/// A model from the Hub, on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubModel {
+    /// `owner/name`.
+    pub repository: String,
+    /// The commit that these files are of.
+    pub commit: String,
+    /// The model directory.
+    pub folder: PathBuf,
+}
+
+/// A model in the cache, as [`Hub::cached_models`] lists it.
+#[derive(Clone, Debug)]
+pub struct CachedModel {
+    /// Which model, and where.
+    pub model: HubModel,
+    /// Branches and tags that were found to be this commit.
+    pub revisions: Vec<String>,
+    /// Its configuration.
+    pub config: ModelConfig,
+    /// The size of its weights.
+    pub bytes: u64,
+}
+
+/// Why a model is not to be had from the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// It never was pulled, or not to its end.
+    Unknown,
+    /// A file is not what its name says.
+    Damaged(PathBuf),
+}
+
+/// The part of the cache that belongs to one repository.
+pub(crate) struct RepositoryCache {
+    repository: String,
+    pub(super) folder: PathBuf,
+}
+
+impl RepositoryCache {
+    pub(crate) fn new(cache: &Path, name: &HubName) -> Self {
+        let folder = format!("{PREFIX}{}--{}", name.owner(), name.name());
+        Self { repository: name.repository().to_string(), folder: cache.join(folder) }
+    }
+
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit)
+    }
+
+    pub(super) fn reference(&self, revision: &str) -> PathBuf {
+        revision.split('/').fold(self.folder.join("refs"), |path, part| path.join(part))
+    }
+
+    /// The commit that a revision was last found to be.
+    pub(super) fn commit_of(&self, revision: &str) -> Option<String> {
+        if is_commit(revision) {
+            return Some(revision.to_string());
+        }
+        let commit = fs::read_to_string(self.reference(revision)).ok()?;
+        Some(commit.trim().to_string()).filter(|commit| is_commit(commit))
+    }
+
+    /// The model as it lies here. Every file is compared with the name of its contents.
+    pub(crate) fn find(&self, revision: &str) -> std::result::Result<HubModel, Absent> {
+        let commit = self.commit_of(revision).ok_or(Absent::Unknown)?;
+        let folder = self.snapshot(&commit);
+        for file in MODEL_FILES {
+            let path = folder.join(file);
+            if !path.is_file() {
+                return Err(Absent::Unknown);
+            }
+            if !is_intact(&path) {
+                return Err(Absent::Damaged(path));
+            }
+        }
+        Ok(HubModel { repository: self.repository.clone(), commit, folder })
+    }
+
+    /// The model of a commit, there or not.
+    pub(crate) fn model(&self, commit: &str) -> HubModel {
+        HubModel { repository: self.repository.clone(), commit: commit.to_string(), folder: self.snapshot(commit) }
+    }
+}
+
+impl Hub {
+    /// The model of that name as it lies in the cache; no network is used.
+    ///
+    /// # Errors
+    /// It is not there, or a file of it is damaged: the message says what to run.
+    pub fn cached(&self, name: &HubName) -> Result<HubModel> {
+        let missing = |reason: String| Error::Hub { subject: name.to_string(), message: reason };
+        RepositoryCache::new(&self.cache, name).find(name.revision()).map_err(|absent| {
+            let cache = self.cache.display();
+            let network = if self.offline { " without HF_HUB_OFFLINE" } else { "" };
+            match absent {
+                Absent::Unknown => missing(format!(
+                    "not in the cache {cache}: run `ksom pull {name}`{network} where there is a network"
+                )),
+                Absent::Damaged(path) => missing(format!(
+                    "{} in the cache is damaged: run `ksom pull {name}`{network} to fetch it again",
+                    path.display()
+                )),
+            }
+        })
+    }
+
+    /// Every model of ours in the cache, by name. Other programs' repositories are passed over.
+    pub fn cached_models(&self) -> Vec<CachedModel> {
+        let mut models = Vec::new();
+        for repository in entries(&self.cache) {
+            let Some(name) = repository.strip_prefix(PREFIX).and_then(|rest| rest.split_once("--")) else { continue };
+            let Ok(name) = format!("{}/{}", name.0, name.1).parse::<HubName>() else { continue };
+            let cache = RepositoryCache::new(&self.cache, &name);
+            let references = references(&cache.folder.join("refs"), "");
+            for commit in entries(&cache.folder.join("snapshots")) {
+                let model = cache.model(&commit);
+                let [config, weights] = MODEL_FILES.map(|file| model.folder.join(file));
+                let (Ok(config), Ok(weights)) = (ModelConfig::read(&config), fs::metadata(weights)) else { continue };
+                let of_commit = |(revision, at): &(String, String)| (*at == commit).then(|| revision.clone());
+                let revisions = references.iter().filter_map(of_commit).collect();
+                models.push(CachedModel { model, revisions, config, bytes: weights.len() });
+            }
+        }
+        models
+    }
+}
+
+/// Whether a file's contents are those that the cache named it for. Where links are copies, that is not known.
+fn is_intact(path: &Path) -> bool {
+    let named = fs::read_link(path).ok().and_then(|target| ContentName::parse(target.file_name()?.to_str()?));
+    named.is_none_or(|name| name.is_of(path).unwrap_or(false))
+}
+
+/// The names in a folder, in order.
+fn entries(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Revisions below a folder `refs`, with their commits. A revision may have slashes.
+fn references(folder: &Path, prefix: &str) -> Vec<(String, String)> {
+    let of_entry = |name: String| {
+        let path = folder.join(&name);
+        let revision = format!("{prefix}{name}");
+        match fs::read_to_string(&path) {
+            Ok(commit) => vec![(revision, commit.trim().to_string())],
+            Err(_) if path.is_dir() => references(&path, &format!("{revision}/")),
+            Err(_) => Vec::new(),
+        }
+    };
+    entries(folder).into_iter().flat_map(of_entry).collect()
+}

@@ -1,0 +1,259 @@
+//! The model card: `README.md` with the front matter that the Hub reads.
+
+use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
+use serde_json::json;
+
+use super::name::HubName;
+use crate::config::{ArchitectureKind, ModelConfig, Provenance};
+use crate::error::{Error, Result};
+use crate::metrics::bits_per_pixel;
+use crate::recorded::RecordedMetrics;
+
+/// The licence that a card names where none was chosen: the Hub's word for one that is not in its list.
+const NO_LICENSE: &str = "other";
+
+/// What a card tells that is in none of the model's files.
+#[derive(Clone, Debug, Default)]
+pub struct CardOptions {
+    /// The licence's name on the Hub, such as `mit`.
+    pub license: Option<String>,
+    /// Data sets on the Hub that the model was trained on.
+    pub datasets: Vec<String>,
+}
+
+impl CardOptions {
+    pub(crate) fn check(&self) -> Result<()> {
+        let plain = |text: &str, more: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        if let Some(license) = self.license.as_ref().filter(|license| !plain(license, "-.+")) {
+            return Err(Error::Invalid(format!(
+                "{license:?} is no licence's name on the Hub: expected one such as mit"
+            )));
+        }
+        if let Some(set) = self.datasets.iter().find(|set| !plain(set, "-_./")) {
+            return Err(Error::Invalid(format!("{set:?} is no data set's name on the Hub: expected owner/name")));
+        }
+        Ok(())
+    }
+}
+
+/// The card of a model that is to be `name` on the Hub.
+pub(crate) fn write_card(
+    name: &HubName,
+    config: &ModelConfig,
+    metrics: &RecordedMetrics,
+    options: &CardOptions,
+) -> String {
+    let title = name.name();
+    let mut card = format!("---\n{}---\n\n# {title}\n\n", front_matter(title, config, metrics, options));
+    card += &format!("{}\n\n", summary(config));
+    card += &format!(
+        "## How to use it\n\nWith [ksom](https://github.com/ksom-rs/ksom):\n\n```sh\n\
+         ksom encode photos/ -o codes.safetensors --model {repository}\n\
+         ksom decode codes.safetensors -o decoded/ --model {repository}\n\
+         ksom finetune {repository} --data photos/ --out runs/mine\n```\n\n\
+         From Rust (crate `ksom-vqvae`, feature `hub`):\n\n```rust\n\
+         let model = ksom_vqvae::Model::from_pretrained(\"{repository}\", &ksom_vqvae::Compute::cpu())?;\n\
+         let codes = model.encode_images(&pictures)?;\n```\n\n\
+         The weights are plain safetensors with the tensor names of the paper's own PyTorch code.\n\n",
+        repository = name.repository()
+    );
+    card += &format!("## Training\n\n{}\n\n", training(&config.provenance));
+    card += &figures(metrics);
+    card + "## Intended use and limits\n\n\
+            For experiments with discrete representations of pictures, and as a start for fine-tuning. Pictures unlike \
+            those of its training come out worse, and nothing was done against biases of the training data. Not a codec \
+            for pictures that matter: what is lost cannot be had back.\n\n\
+            The method: K. Irie, R. Csordás, J. Schmidhuber, *Self-Organising Neural Discrete Representation Learning à \
+            la Kohonen*, ICANN 2024, [arXiv 2302.07950](https://arxiv.org/abs/2302.07950).\n"
+}
+
+/// YAML, in which any JSON value is one, too: so strings are quoted as JSON does.
+fn front_matter(title: &str, config: &ModelConfig, metrics: &RecordedMetrics, options: &CardOptions) -> String {
+    let mut tags = vec!["candle", "ksom", "vq-vae", "vector-quantization", "discrete-representation"];
+    if config.quantizer.neighborhood != NeighborhoodKind::None {
+        tags.extend(["self-organizing-map", "kohonen"]);
+    }
+    let list = |items: &[&str]| items.iter().map(|item| format!("- {}\n", json!(item))).collect::<String>();
+    let license = options.license.as_deref().unwrap_or(NO_LICENSE);
+    let mut yaml = format!(
+        "license: {license}\nlibrary_name: candle\npipeline_tag: image-feature-extraction\ntags:\n{}",
+        list(&tags)
+    );
+    if !options.datasets.is_empty() {
+        let sets: Vec<&str> = options.datasets.iter().map(String::as_str).collect();
+        yaml += &format!("datasets:\n{}", list(&sets));
+    }
+    // Only a model on the Hub can be named there.
+    if let Some(base) = config.provenance.base_model.as_ref().filter(|base| base.parse::<HubName>().is_ok()) {
+        yaml += &format!("base_model: {}\nbase_model_relation: finetune\n", json!(base));
+    }
+    let measured = [
+        ("mse", "Validation MSE in normalised units", metrics.mse),
+        ("psnr", "PSNR (dB)", metrics.psnr),
+        ("ssim", "SSIM", metrics.ssim),
+    ];
+    let measured: Vec<String> = measured
+        .into_iter()
+        .filter_map(|(kind, name, value)| {
+            // A figure that is no number cannot be given in YAML that every reader takes.
+            let value = value.filter(|value| value.is_finite())?;
+            Some(format!("    - type: {kind}\n      name: {}\n      value: {}\n", json!(name), rounded(value)))
+        })
+        .collect();
+    if !measured.is_empty() {
+        let kind = options.datasets.first().map_or("custom", String::as_str);
+        let data = config.provenance.data.as_deref().unwrap_or("not recorded");
+        yaml += &format!(
+            "model-index:\n- name: {}\n  results:\n  - task:\n      type: image-reconstruction\n      name: {}\n    \
+             dataset:\n      type: {}\n      name: {}\n    metrics:\n{}",
+            json!(title),
+            json!("Image reconstruction from discrete codes"),
+            json!(kind),
+            json!(data),
+            measured.concat()
+        );
+    }
+    yaml
+}
+
+fn summary(config: &ModelConfig) -> String {
+    let (architecture, quantizer) = (&config.architecture, &config.quantizer);
+    let network = match architecture.kind {
+        ArchitectureKind::VqVae => "VQ-VAE",
+        ArchitectureKind::VqVae2 => "VQ-VAE-2",
+    };
+    let grid = quantizer.grid.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
+    let neighborhood = match quantizer.neighborhood {
+        NeighborhoodKind::Hard => "a hard neighbourhood",
+        NeighborhoodKind::Gaussian => "a gaussian neighbourhood",
+        NeighborhoodKind::None => "no neighbourhood",
+    };
+    let codebook = match (quantizer.kind, quantizer.neighborhood) {
+        (QuantizerKind::Ksom, NeighborhoodKind::None) => "is learnt by moving averages (EMA-VQ)".to_string(),
+        (QuantizerKind::Ksom, _) => {
+            format!("is a Kohonen self-organising map on a grid of {grid} with {neighborhood}")
+        }
+        (QuantizerKind::GdSom, _) => {
+            format!("is a map on a grid of {grid} with {neighborhood}, trained by gradient descent (GD-SOM)")
+        }
+    };
+    let levels: Vec<String> = architecture
+        .levels()
+        .iter()
+        .map(|level| {
+            let bits = bits_per_pixel(quantizer.num_codes, 1.0, (level.stride * level.stride) as f64);
+            format!(
+                "each {0}×{0} pixels into one of {1} codes ({bits} bits per pixel)",
+                level.stride, quantizer.num_codes
+            )
+        })
+        .collect();
+    format!("A {network} whose codebook {codebook}. It turns {}.", levels.join(", and "))
+}
+
+fn training(provenance: &Provenance) -> String {
+    let mut lines = Vec::new();
+    if let Some(base) = &provenance.base_model {
+        let commit = provenance.base_revision.as_ref().map(|commit| format!(" at `{commit}`")).unwrap_or_default();
+        let base = match base.parse::<HubName>() {
+            Ok(_) => format!("[{base}](https://huggingface.co/{base})"),
+            Err(_) => format!("`{base}`"),
+        };
+        lines.push(format!("- fine-tuned from {base}{commit}"));
+    }
+    let fields = [
+        ("data", provenance.data.clone()),
+        ("recipe", provenance.recipe.as_ref().map(|recipe| format!("`{recipe}`"))),
+        ("steps", provenance.steps.map(|steps| steps.to_string())),
+        ("seed", provenance.seed.map(|seed| seed.to_string())),
+        ("written by", provenance.written_by.clone()),
+    ];
+    lines.extend(fields.into_iter().filter_map(|(name, value)| Some(format!("- {name}: {}", value?))));
+    if lines.is_empty() { "Not recorded.".to_string() } else { lines.join("\n") }
+}
+
+fn figures(metrics: &RecordedMetrics) -> String {
+    let codes: Vec<String> = metrics.codes.iter().map(|[used, all]| format!("{used} of {all}")).collect();
+    let perplexity: Vec<String> = metrics.perplexity.iter().map(|value| format!("{value:.1}")).collect();
+    let text = |values: Vec<String>| Some(values.join(", ")).filter(|text| !text.is_empty());
+    let rows = [
+        ("MSE, normalised units", metrics.mse.map(rounded)),
+        ("MSE of the model before fine-tuning", metrics.mse_before.map(rounded)),
+        ("PSNR", metrics.psnr.map(|psnr| format!("{psnr:.2} dB"))),
+        ("SSIM", metrics.ssim.map(|ssim| format!("{ssim:.4}"))),
+        ("bits per pixel", metrics.bits_per_pixel.map(rounded)),
+        ("codes in use", text(codes)),
+        ("perplexity", text(perplexity)),
+        ("pictures", metrics.images.map(|images| images.to_string())),
+    ];
+    let rows: String =
+        rows.into_iter().filter_map(|(name, value)| Some(format!("| {name} | {} |\n", value?))).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "## Figures\n\nOn the pictures kept for validation (`metrics.jsonl` has the whole record):\n\n| | |\n|---|---|\n{rows}\n"
+    )
+}
+
+/// At most six decimals, and no zeros after the last digit that says something.
+fn rounded(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_tells_what_is_known_and_no_more() {
+        let name: HubName = "owner/tuned".parse().unwrap();
+        let mut config = ModelConfig::vqvae();
+        let bare = write_card(&name, &config, &RecordedMetrics::default(), &CardOptions::default());
+        for text in ["license: other\n", "library_name: candle\n", "Not recorded.", "512 codes", "owner/tuned"] {
+            assert!(bare.contains(text), "{text}: {bare}");
+        }
+        for text in ["model-index", "base_model", "datasets", "## Figures"] {
+            assert!(!bare.contains(text), "{text}: {bare}");
+        }
+
+        config.provenance.base_model = Some("owner/base".into());
+        config.provenance.base_revision = Some("0123456789abcdef0123456789abcdef01234567".into());
+        config.provenance.data = Some("\"quoted\": 3 images".into());
+        let metrics = RecordedMetrics {
+            mse: Some(0.05),
+            mse_before: Some(0.08),
+            psnr: Some(f64::INFINITY),
+            codes: vec![[9, 512]],
+            ..RecordedMetrics::default()
+        };
+        let options = CardOptions { license: Some("mit".into()), datasets: vec!["cifar10".into()] };
+        let card = write_card(&name, &config, &metrics, &options);
+        for text in [
+            "license: mit\n",
+            "datasets:\n- \"cifar10\"\n",
+            "base_model: \"owner/base\"\n",
+            "value: 0.05\n",
+            "name: \"\\\"quoted\\\": 3 images\"\n",
+            "at `0123456789abcdef",
+            "| MSE of the model before fine-tuning | 0.08 |",
+            "| codes in use | 9 of 512 |",
+        ] {
+            assert!(card.contains(text), "{text}: {card}");
+        }
+        assert!(!card.contains("type: psnr"), "{card}");
+    }
+
+    #[test]
+    fn odd_licences_and_data_sets_are_refused() {
+        let refuses = |license: Option<&str>, set: &str| {
+            let options = CardOptions { license: license.map(String::from), datasets: vec![set.to_string()] };
+            options.check().is_err()
+        };
+        assert!(!refuses(Some("cc-by-4.0"), "owner/set"));
+        assert!(refuses(Some("mit\nx: y"), "owner/set") && refuses(None, "a b") && refuses(None, ""));
+    }
+}

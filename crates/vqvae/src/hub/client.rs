@@ -1,0 +1,175 @@
+//! Requests about one repository, and what the Hub's refusals mean.
+
+use std::io::Read;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::blocking::Response;
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, RANGE, RETRY_AFTER, USER_AGENT};
+use serde::de::DeserializeOwned;
+
+use super::failure::Failure;
+use super::name::HubName;
+use super::settings::Hub;
+use crate::error::{Error, Result};
+
+/// The largest answer of the Hub's interface that is read, in bytes.
+const MAX_ANSWER: u64 = 16 << 20;
+/// The longest part of the Hub's own words that is passed on.
+const MAX_WORDS: usize = 300;
+
+/// What we call ourselves.
+pub(crate) const AGENT: &str = concat!("ksom/", env!("CARGO_PKG_VERSION"));
+
+/// The Hub, asked about one repository.
+pub(crate) struct Client<'a> {
+    pub(crate) hub: &'a Hub,
+    pub(crate) name: &'a HubName,
+    http: reqwest::blocking::Client,
+}
+
+/// The Hub's answer where it is no success.
+pub(crate) struct Refusal<'a> {
+    pub(crate) status: u16,
+    /// The Hub's own name for what is wrong, such as `RepoNotFound`.
+    pub(crate) code: Option<&'a str>,
+    /// The Hub's words.
+    pub(crate) words: Option<&'a str>,
+    /// How long it asks to wait.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl<'a> Client<'a> {
+    pub(crate) fn new(hub: &'a Hub, name: &'a HubName) -> Result<Self> {
+        let http = reqwest::blocking::Client::builder()
+            .connect_timeout(hub.timeout)
+            .timeout(hub.timeout)
+            .build()
+            .map_err(|error| cannot_start(name, &error))?;
+        Ok(Self { hub, name, http })
+    }
+
+    /// Asks the Hub's interface; `path` is below `/api/models/owner/name`.
+    pub(crate) fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let url = format!("{}/api/models/{}{path}", self.hub.endpoint, self.name.repository());
+        let mut text = Vec::new();
+        self.get(&url, 0)?
+            .take(MAX_ANSWER)
+            .read_to_end(&mut text)
+            .map_err(|error| Failure::passing(self.unreachable(&error)))?;
+        serde_json::from_slice(&text)
+            .map_err(|error| Failure::passing(format!("{} does not answer as a Hub does: {error}", self.hub.endpoint)))
+    }
+
+    /// A file of a commit from byte `start` on. The answer may be the whole file nevertheless (status 200).
+    pub(crate) fn file(&self, commit: &str, path: &str, start: u64) -> Result<Response, Failure> {
+        self.get(&format!("{}/{}/resolve/{commit}/{path}", self.hub.endpoint, self.name.repository()), start)
+    }
+
+    fn get(&self, url: &str, start: u64) -> Result<Response, Failure> {
+        let mut request = self.http.get(url).header(USER_AGENT, AGENT).header(ACCEPT_ENCODING, "identity");
+        if let Some(token) = &self.hub.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.secret()));
+        }
+        if start > 0 {
+            request = request.header(RANGE, format!("bytes={start}-"));
+        }
+        let response = request.send().map_err(|error| Failure::passing(self.unreachable(&error.without_url())))?;
+        if response.status().is_success() { Ok(response) } else { Err(self.read_refusal(response)) }
+    }
+
+    fn read_refusal(&self, response: Response) -> Failure {
+        let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_string());
+        let (code, words) = (header("x-error-code"), header("x-error-message"));
+        let wait = header(RETRY_AFTER.as_str()).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let status = response.status().as_u16();
+        self.refused(&Refusal { status, code: code.as_deref(), words: words.as_deref(), wait })
+    }
+
+    /// What a refusal means, and what to do.
+    pub(crate) fn refused(&self, refusal: &Refusal) -> Failure {
+        let Hub { endpoint, token, .. } = self.hub;
+        let (repository, revision) = (self.name.repository(), self.name.revision());
+        let words = refusal.words.map(|words| format!(" ({})", shorten(words))).unwrap_or_default();
+        let log_in = "set HF_TOKEN, or log in with `hf auth login`";
+        let no_repository = || match token {
+            Some(_) => format!("{endpoint} knows no such repository that the token may read: check the name"),
+            None => format!("{endpoint} knows no such public repository: check the name; if it is private, {log_in}"),
+        };
+        let message = match (refusal.status, refusal.code) {
+            (_, Some("RepoNotFound")) => no_repository(),
+            (_, Some("RevisionNotFound")) => format!("the repository has no revision {revision:?}"),
+            (_, Some("EntryNotFound")) => format!("the repository lacks a file that a model needs{words}"),
+            (_, Some("GatedRepo")) => {
+                let first = if token.is_none() { format!("{log_in}, and ") } else { String::new() };
+                format!("access is granted on request only: {first}ask for it on {endpoint}/{repository}")
+            }
+            (401, _) if token.is_none() => {
+                format!("{endpoint} wants to know who asks{words}: check the name; if it is private, {log_in}")
+            }
+            (401, _) => format!("{endpoint} does not accept the token{words}: check HF_TOKEN, or log in anew"),
+            (403, _) => format!("access denied{words}: use a token that may do this with {repository}"),
+            (404, _) => no_repository(),
+            (408 | 429 | 500..600, _) => {
+                let wait = refusal.wait.unwrap_or_default();
+                let when = if wait.is_zero() { String::new() } else { format!(" in {} s", wait.as_secs()) };
+                let message = format!("{endpoint} answered {}{words}: try again{when}", status_name(refusal.status));
+                return Failure::Passing { message, wait };
+            }
+            (status, _) => format!("{endpoint} answered {}{words}", status_name(status)),
+        };
+        Failure::Final(message)
+    }
+
+    /// What to say where no whole answer came.
+    pub(crate) fn unreachable(&self, error: &dyn std::error::Error) -> String {
+        format!("{} cannot be reached or broke off: {}", self.hub.endpoint, causes(error))
+    }
+
+    /// The failure as the user reads it.
+    pub(crate) fn error(&self, failure: Failure) -> Error {
+        match failure {
+            Failure::Local(error) => error,
+            other => Error::Hub { subject: self.name.to_string(), message: self.hide_token(&other.message()) },
+        }
+    }
+
+    /// Takes the token out of a text that came from elsewhere.
+    pub(crate) fn hide_token(&self, text: &str) -> String {
+        self.hub.token.as_ref().map_or_else(|| text.to_string(), |token| text.replace(token.secret(), "(token)"))
+    }
+}
+
+/// Without certificates there is no secure connection, and no client either.
+pub(crate) fn cannot_start(name: &HubName, error: &dyn std::error::Error) -> Error {
+    Error::Hub {
+        subject: name.to_string(),
+        message: format!(
+            "cannot make secure connections: {}; install the system's CA certificates (on Debian: ca-certificates)",
+            causes(error)
+        ),
+    }
+}
+
+/// An error and its causes as one text, each part once.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let part = cause.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn shorten(words: &str) -> String {
+    words.chars().take(MAX_WORDS).collect()
+}
+
+fn status_name(status: u16) -> String {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+}

@@ -1,0 +1,90 @@
+//! Writing into the cache: under a lock, beside its place, renamed when whole.
+
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::cache::RepositoryCache;
+use super::digest::ContentName;
+use super::name::is_commit;
+use crate::error::{Error, Result};
+use crate::files::{PART_SUFFIX, write_atomic};
+
+impl RepositoryCache {
+    /// Where contents of that name are kept.
+    pub(crate) fn blob(&self, contents: &ContentName) -> PathBuf {
+        self.folder.join("blobs").join(contents.as_str())
+    }
+
+    /// Waits until no other process downloads these contents; `on_wait` is told if one does.
+    pub(crate) fn lock(&self, contents: &ContentName, on_wait: impl FnOnce()) -> Result<File> {
+        let locks = self.folder.with_file_name(".locks").join(self.folder.file_name().unwrap_or_default());
+        create_folder(&locks)?;
+        let path = locks.join(format!("{}.lock", contents.as_str()));
+        let failed = |source| Error::io("lock", &path, source);
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                on_wait();
+                file.lock().map_err(failed)?;
+            }
+            // Some network file systems have no locks. Two downloads at once may then spoil each other, which is noticed.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        Ok(file)
+    }
+
+    /// Makes the contents a file of the commit.
+    pub(crate) fn link(&self, commit: &str, file: &str, contents: &ContentName) -> Result<PathBuf> {
+        let folder = self.snapshot(commit);
+        create_folder(&folder)?;
+        let path = folder.join(file);
+        let blob = self.blob(contents);
+        let target = Path::new("..").join("..").join("blobs").join(contents.as_str());
+        if fs::read_link(&path).is_ok_and(|found| found == target) {
+            return Ok(path);
+        }
+        // Beside its place and renamed, so that nobody finds half of it.
+        let part = folder.join(format!(".{file}.{}{}", std::process::id(), PART_SUFFIX));
+        let _ = fs::remove_file(&part);
+        symlink(&target, &part)
+            .or_else(|_| fs::copy(&blob, &part).map(drop))
+            .and_then(|()| fs::rename(&part, &path))
+            .map_err(|source| {
+            let _ = fs::remove_file(&part);
+            Error::io("write", &path, source)
+        })?;
+        Ok(path)
+    }
+
+    /// Notes what a branch or tag was found to be.
+    pub(crate) fn note_revision(&self, revision: &str, commit: &str) -> Result<()> {
+        if is_commit(revision) || self.commit_of(revision).as_deref() == Some(commit) {
+            return Ok(());
+        }
+        let path = self.reference(revision);
+        create_folder(path.parent().unwrap_or(&self.folder))?;
+        write_atomic(&path, commit.as_bytes())
+    }
+}
+
+fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|source| Error::io("create", folder, source))
+}
+
+#[cfg(unix)]
+fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+#[cfg(windows)]
+fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::windows::fs::symlink_file(target, link)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn symlink(_: &Path, _: &Path) -> std::io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}

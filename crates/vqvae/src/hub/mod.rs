@@ -1,0 +1,37 @@
+//! Models on the Hugging Face Hub. A model directory is a repository there; what is pulled lies in the cache that
+//! Python's `huggingface_hub` uses, so that both find it.
+//!
+//! Names, the cache and the model card need no network; `Hub::pull` and `Hub::push` need the feature `hub`.
+
+mod cache;
+mod card;
+mod digest;
+mod name;
+mod package;
+mod settings;
+
+#[cfg(feature = "hub")]
+mod client;
+#[cfg(feature = "hub")]
+mod download;
+#[cfg(feature = "hub")]
+mod failure;
+#[cfg(feature = "hub")]
+mod filling;
+#[cfg(feature = "hub")]
+mod pull;
+#[cfg(feature = "hub")]
+mod push;
+
+pub use cache::{CachedModel, HubModel};
+pub use card::CardOptions;
+pub use digest::sha256;
+pub use name::HubName;
+pub use package::{Package, PackedFile, PushOptions, Pushed};
+pub use settings::{Hub, Token};
+
+#[cfg(feature = "hub")]
+pub use pull::HubEvent;
+
+/// The files of a repository that make a model, all at its top.
+pub(crate) const MODEL_FILES: [&str; 2] = ["config.json", "model.safetensors"];

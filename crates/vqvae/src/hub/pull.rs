@@ -1,0 +1,192 @@
+//! From a name on the Hub to a model directory.
+
+use serde::Deserialize;
+
+use super::MODEL_FILES;
+use super::cache::{HubModel, RepositoryCache};
+use super::client::Client;
+use super::digest::ContentName;
+use super::download::{RemoteFile, download};
+use super::failure::{Failure, retry};
+use super::name::{HubName, is_commit};
+use super::settings::Hub;
+use crate::compute::Compute;
+use crate::config::{MAX_CONFIG_BYTES, ModelConfig};
+use crate::error::{Error, Result};
+use crate::files::MAX_TENSOR_FILE;
+use crate::model::Model;
+
+/// What is told while files go to or come from the Hub.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum HubEvent<'a> {
+    /// So much of a file is here.
+    Downloading {
+        /// Its name.
+        file: &'a str,
+        /// Bytes here.
+        bytes: u64,
+        /// Bytes in all.
+        of: u64,
+    },
+    /// Another process is fetching the same file.
+    Waiting {
+        /// Its name.
+        file: &'a str,
+    },
+    /// A request failed and is tried again.
+    Retrying {
+        /// Why it failed.
+        reason: &'a str,
+    },
+    /// The Hub cannot be reached; what was pulled before is used.
+    UsingCache {
+        /// Why.
+        reason: &'a str,
+        /// The commit that is in the cache.
+        commit: &'a str,
+    },
+    /// A commit is on its way to the Hub.
+    Uploading {
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// What the Hub says of a revision, as far as it matters here.
+#[derive(Deserialize)]
+struct Revision {
+    sha: String,
+}
+
+/// A file or folder at the top of a repository.
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    #[serde(default)]
+    size: u64,
+    oid: Option<String>,
+    lfs: Option<LargeFile>,
+}
+
+#[derive(Deserialize)]
+struct LargeFile {
+    oid: String,
+}
+
+impl Hub {
+    /// Brings a model from the Hub into the cache, as far as it is not there, and gives its folder.
+    ///
+    /// A branch or tag is looked up each time; what it is found to be is recorded as a commit. If the Hub cannot be
+    /// reached, an older copy will do, and `on_event` is told so. Every file is compared with the Hub's size and hash,
+    /// and the model is loaded once, before it is given out. Blocks; not to be called from async code.
+    ///
+    /// # Errors
+    /// [`Error::Hub`] where the Hub refuses, cannot be reached, or has no model of ours under that name.
+    pub fn pull(&self, name: &HubName, on_event: &mut dyn FnMut(HubEvent)) -> Result<HubModel> {
+        if self.offline {
+            return self.cached(name);
+        }
+        let cache = RepositoryCache::new(&self.cache, name);
+        if let Some(commit) = name.commit()
+            && let Ok(model) = cache.find(commit)
+        {
+            return Ok(model);
+        }
+        let client = Client::new(self, name)?;
+        fetch(&client, &cache, on_event).or_else(|failure| {
+            if failure.is_passing()
+                && let Ok(model) = cache.find(name.revision())
+            {
+                let reason = client.hide_token(&failure.message());
+                on_event(HubEvent::UsingCache { reason: &reason, commit: &model.commit });
+                return Ok(model);
+            }
+            Err(client.error(failure))
+        })
+    }
+}
+
+fn fetch(client: &Client, cache: &RepositoryCache, on_event: &mut dyn FnMut(HubEvent)) -> Result<HubModel, Failure> {
+    let commit = find_commit(client, on_event)?;
+    if let Ok(model) = cache.find(&commit) {
+        cache.note_revision(client.name.revision(), &commit)?;
+        return Ok(model);
+    }
+    let [config, weights] = find_files(client, &commit, on_event)?;
+    let mut fetched = false;
+    for file in [config, weights] {
+        fetched |= download(client, cache, &commit, &file, on_event)?;
+        let path = cache.link(&commit, file.path, &file.contents)?;
+        if file.path == MODEL_FILES[0] {
+            // Before the weights: they can be large.
+            ModelConfig::read(&path).map_err(no_model)?;
+        }
+    }
+    let model = cache.model(&commit);
+    if fetched {
+        Model::load(&model.folder, &Compute::cpu()).map_err(no_model)?;
+    }
+    cache.note_revision(client.name.revision(), &commit)?;
+    Ok(model)
+}
+
+fn find_commit(client: &Client, on_event: &mut dyn FnMut(HubEvent)) -> Result<String, Failure> {
+    if let Some(commit) = client.name.commit() {
+        return Ok(commit.to_string());
+    }
+    let path = format!("/revision/{}", encode(client.name.revision()));
+    let mut told = |reason: &str| on_event(HubEvent::Retrying { reason: &client.hide_token(reason) });
+    let Revision { sha } = retry(&mut told, || client.ask(&path))?;
+    if is_commit(&sha) { Ok(sha) } else { Err(unlike_a_hub(client, &format!("a commit named {sha:?}"))) }
+}
+
+/// Configuration and weights as the Hub describes them.
+fn find_files(client: &Client, commit: &str, on_event: &mut dyn FnMut(HubEvent)) -> Result<[RemoteFile; 2], Failure> {
+    let mut told = |reason: &str| on_event(HubEvent::Retrying { reason: &client.hide_token(reason) });
+    let path = format!("/tree/{commit}");
+    let entries: Vec<Entry> = retry(&mut told, || client.ask(&path))?;
+    let [config, weights] = MODEL_FILES;
+    Ok([describe(client, &entries, config, MAX_CONFIG_BYTES)?, describe(client, &entries, weights, MAX_TENSOR_FILE)?])
+}
+
+fn describe(client: &Client, entries: &[Entry], path: &'static str, limit: u64) -> Result<RemoteFile, Failure> {
+    let Some(entry) = entries.iter().find(|entry| entry.path == path) else {
+        let found: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).take(10).collect();
+        let found = if found.is_empty() { "nothing".to_string() } else { found.join(", ") };
+        return Err(Failure::Final(format!("no ksom model: it has no {path}, but {found}")));
+    };
+    if entry.size > limit {
+        let message = format!("{path} should have at most {limit} bytes, but has {}", entry.size);
+        return Err(Failure::Final(message));
+    }
+    let named = entry.lfs.as_ref().map(|lfs| &lfs.oid).or(entry.oid.as_ref());
+    let contents = named
+        .and_then(|name| ContentName::parse(name))
+        .ok_or_else(|| unlike_a_hub(client, &format!("{path} without a hash of its contents")))?;
+    Ok(RemoteFile { path, bytes: entry.size, contents })
+}
+
+fn no_model(error: Error) -> Failure {
+    Failure::Final(format!("no model that this version of ksom can use: {error}"))
+}
+
+fn unlike_a_hub(client: &Client, found: &str) -> Failure {
+    Failure::Final(format!("{} does not answer as a Hub does: it lists {found}", client.hub.endpoint))
+}
+
+/// A revision as one part of an address; [`HubName`] allows no other letters that would need it.
+fn encode(revision: &str) -> String {
+    revision.replace('/', "%2F").replace('+', "%2B")
+}
+
+impl Model {
+    /// The model `owner/name[@revision]` from the Hub (see [`Hub::from_env`] and [`Hub::pull`]), for inference.
+    ///
+    /// # Errors
+    /// As [`Hub::pull`] and [`Model::load`].
+    pub fn from_pretrained(name: &str, compute: &Compute) -> Result<Self> {
+        let pulled = Hub::from_env()?.pull(&name.parse()?, &mut |_| ())?;
+        Self::load(pulled.folder, compute)
+    }
+}
