@@ -320,6 +320,6 @@ impl Model {
             let values: Vec<f32> = codebook.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
             values.iter().for_each(|value| hash.update(value.to_le_bytes()));
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(crate::hub::hexadecimal(&hash.finalize()))
     }
 }

@@ -11,6 +11,9 @@ use crate::network::{LevelOutput, Reconstruction};
 use crate::optimizer::Optimizer;
 use crate::tape::Tape;
 
+/// Finds a parameter's gradient.
+type GradientOf = Box<dyn Fn(&Tensor) -> Option<Tensor>>;
+
 /// What one optimiser step gave.
 #[derive(Clone, Debug)]
 pub struct StepOutcome {
@@ -51,23 +54,22 @@ impl Model {
         let input = self.input(pixels, tape.as_ref())?;
         let Reconstruction { pixels: output, quantizer_loss, levels } = self.reconstruction(&input, codes)?;
         let quantizer_value = finite("quantiser loss", scalar(&quantizer_loss)?)?;
-        let vars = self.vars();
-        let (reconstruction, gradients) = match tape {
+        let (reconstruction, gradient_of): (f64, GradientOf) = match tape {
             Some(tape) => {
                 let (error, grad) = ksom_kernels::mean_squared_error(&output.values, &input.values, share)?;
                 finite("reconstruction loss", error)?;
-                let mut found = tape.backward(&output, grad, share)?;
-                let mut take = |tensor: &Tensor| found.remove(&tensor.id());
-                (error, vars.iter().filter_map(|(name, var)| Some((name.clone(), take(var.as_tensor())?))).collect())
+                let found = tape.backward(&output, grad, share)?;
+                (error, Box::new(move |tensor| found.get(&tensor.id()).cloned()))
             }
             None => {
                 let error = (&output.values - &input.values)?.sqr()?.mean_all()?;
                 let value = finite("reconstruction loss", scalar(&error)?)?;
                 let store = ((error + quantizer_loss)? * share)?.backward()?;
-                let get = |tensor: &Tensor| store.get(tensor).cloned();
-                (value, vars.iter().filter_map(|(name, var)| Some((name.clone(), get(var.as_tensor())?))).collect())
+                (value, Box::new(move |tensor| store.get(tensor).cloned()))
             }
         };
+        let vars = self.vars().into_iter();
+        let gradients = vars.filter_map(|(name, var)| Some((name, gradient_of(var.as_tensor())?))).collect();
         Ok(Backpropagation { reconstruction, quantizer_loss: quantizer_value, levels, gradients })
     }
 }

@@ -511,5 +511,5 @@ fn fingerprint(source: &dyn ImageSource) -> String {
         hash.update(source.name(index));
         hash.update([0]);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::hub::hexadecimal(&hash.finalize())
 }

@@ -49,6 +49,19 @@ fn codes(model: usize) -> impl Strategy<Value = Vec<ImageCodes>> {
     })
 }
 
+/// Cuts a file and flips bits of what is left.
+fn damage(bytes: &mut Vec<u8>, cut: Option<prop::sample::Index>, flips: &[(prop::sample::Index, u8)]) {
+    if let Some(cut) = cut {
+        bytes.truncate(cut.index(bytes.len()));
+    }
+    for (at, value) in flips {
+        if !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] ^= value;
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -81,15 +94,7 @@ proptest! {
         let names = (0..images.len()).map(|i| i.to_string()).collect();
         CodesFile::new(&MODELS[0], "any", names, images).unwrap().write(&path).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
-        if truncate {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        for (at, value) in flips {
-            if !bytes.is_empty() {
-                let at = at.index(bytes.len());
-                bytes[at] ^= value;
-            }
-        }
+        damage(&mut bytes, truncate.then_some(cut), &flips);
         if let Ok(read) = CodesFile::from_bytes(bytes, &path) && read.check(&MODELS[0], &path).is_ok() {
             let decoded = MODELS[0].decode_images(&read.images).unwrap();
             for (picture, codes) in decoded.iter().zip(&read.images) {
@@ -137,15 +142,7 @@ proptest! {
         }
         let path = folder.path().join(if of_config { "config.json" } else { "model.safetensors" });
         let mut bytes = std::fs::read(&path).unwrap();
-        if truncate {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        for (at, value) in flips {
-            if !bytes.is_empty() {
-                let at = at.index(bytes.len());
-                bytes[at] ^= value;
-            }
-        }
+        damage(&mut bytes, truncate.then_some(cut), &flips);
         std::fs::write(&path, bytes).unwrap();
         // Refused, or a model of finite weights.
         if let Ok(model) = Model::load(folder.path(), &Compute::cpu()) {

@@ -25,6 +25,7 @@ mod push;
 
 pub use cache::{CachedModel, HubModel};
 pub use card::CardOptions;
+pub(crate) use digest::hexadecimal;
 pub use digest::sha256;
 pub use name::HubName;
 pub use package::{Package, PackedFile, PushOptions, Pushed};

@@ -8,14 +8,17 @@ use super::digest::sha256;
 use super::name::HubName;
 use crate::checkpoint::finite;
 use crate::compute::Compute;
-use crate::config::ModelConfig;
+use crate::config::{MAX_CONFIG_BYTES, ModelConfig};
 use crate::error::{Error, Result};
-use crate::files::TensorFile;
+use crate::files::{MAX_TENSOR_FILE, TensorFile, read_bounded};
 use crate::model::Model;
 use crate::recorded::RecordedMetrics;
 
 const CARD_FILE: &str = "README.md";
 const METRICS_FILE: &str = "metrics.jsonl";
+
+/// The longest card and the longest metrics that go, in bytes.
+const MAX_TEXT_BYTES: u64 = 64 << 20;
 
 /// The files of a model as they go to the Hub: configuration, weights, card, and metrics where there are any. Nothing
 /// else of the folder is ever read.
@@ -72,9 +75,13 @@ impl Package {
         let mut config = ModelConfig::read(&config_path)?;
         let written = config.to_json();
         config.provenance.base_model = config.provenance.base_model.map(without_folders);
-        let config_text = if config.to_json() == written { read(&config_path)? } else { config.to_json().into_bytes() };
+        let config_text = if config.to_json() == written {
+            read_bounded(&config_path, MAX_CONFIG_BYTES)?
+        } else {
+            config.to_json().into_bytes()
+        };
 
-        let weights = read(&weights_path)?;
+        let weights = read_bounded(&weights_path, MAX_TENSOR_FILE)?;
         let file = TensorFile::from_bytes(weights.clone(), &weights_path)?;
         let tensors = finite(file.tensors(&weights_path)?, &weights_path)?;
         Model::from_tensors(&config, tensors, &weights_path.display().to_string(), &Compute::cpu(), false)?;
@@ -88,7 +95,7 @@ impl Package {
                      have one written",
                 ));
             }
-            read(&card_path)?
+            read_bounded(&card_path, MAX_TEXT_BYTES)?
         } else {
             let metrics = RecordedMetrics::read(dir, config.provenance.steps);
             write_card(name, &config, &metrics, options).into_bytes()
@@ -100,7 +107,7 @@ impl Package {
         ];
         let metrics_path = dir.join(METRICS_FILE);
         if metrics_path.exists() {
-            files.push(PackedFile::new(METRICS_FILE, read(&metrics_path)?));
+            files.push(PackedFile::new(METRICS_FILE, read_bounded(&metrics_path, MAX_TEXT_BYTES)?));
         }
         Ok(Self { files })
     }
@@ -120,10 +127,6 @@ impl PackedFile {
     fn new(path: &'static str, contents: Vec<u8>) -> Self {
         Self { path, sha256: sha256(&contents), contents }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::io("read", path, source))
 }
 
 /// Names of models have at most one slash; anything with more folders is a path, which is nobody else's business.
