@@ -2,6 +2,7 @@
 //! gathers its taps from a zero-padded copy of the input and meets the weights, packed into panels, in registers.
 
 use super::geometry::{Axis, Dims, reach};
+use super::winograd::{self, Winograd};
 use crate::memory::{Aligned, Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
 use crate::simd::{DOT_COLS, Isa, MAX_COLS, MAX_ROWS};
@@ -53,6 +54,9 @@ pub(crate) fn gather(
     epilogue: Epilogue,
 ) -> Vec<f32> {
     debug_assert_eq!(x.len(), dims.len());
+    if let Some(method) = Winograd::of_axes(isa, w, axes) {
+        return winograd::gather(isa, method, (x, dims), w, axes, out, epilogue);
+    }
     // By the weight alone, so that an output's bits do not depend on the size of the picture.
     let dot = w.outputs == DOT_COLS && w.inputs.is_multiple_of(isa.lanes);
     let tile = if w.outputs <= isa.lanes { &isa.tiles[isa.tiles.len() - 1] } else { &isa.tiles[0] };

@@ -9,5 +9,7 @@ mod packing;
 #[cfg(test)]
 mod tests;
 mod weight_grad;
+mod winograd;
+mod winograd_grad;
 
 pub use operation::{ConvSpec, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad};

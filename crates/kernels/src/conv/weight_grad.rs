@@ -2,6 +2,8 @@
 //! packed once per band of pixels and reused by all taps.
 
 use super::geometry::Dims;
+use super::winograd::Winograd;
+use super::winograd_grad;
 use crate::memory::{Aligned, with_scratch};
 use crate::simd::tile::GradTile;
 use crate::simd::{Isa, Tile};
@@ -44,6 +46,10 @@ pub(crate) fn weight_grad(
 ) -> Vec<f32> {
     debug_assert_eq!(pixels.len(), pixel_dims.len());
     debug_assert_eq!(patches.len(), patch_dims.len());
+    let channels = [pixel_dims.channels, patch_dims.channels];
+    if let Some(method) = Winograd::new(isa, [window.height, window.width], window.stride, channels) {
+        return winograd_grad::weight_grad(isa, method, (pixels, pixel_dims), (patches, patch_dims), window);
+    }
     let job = Job::new(isa, (pixels, pixel_dims), (patches, patch_dims), window);
     let bands = job.bands();
     let chunks: Vec<&[Band]> = bands.chunks(bands.len().div_ceil(CHUNKS).max(CHUNK_BANDS)).collect();
@@ -132,7 +138,7 @@ impl<'a> Job<'a> {
     }
 
     /// The tile that covers `rows` × `columns` with the least work: its registers of sums, and what it loads for them.
-    fn tile(isa: &Isa, rows: usize, columns: usize) -> &Tile {
+    pub(super) fn tile(isa: &Isa, rows: usize, columns: usize) -> &Tile {
         let work = |tile: &&Tile| {
             let vectors = tile.cols / isa.lanes;
             rows.div_ceil(tile.rows) * columns.div_ceil(tile.cols) * (tile.rows * vectors + 2 * vectors)
@@ -216,6 +222,7 @@ impl<'a> Job<'a> {
                     let Some(tile) = tiles.next() else { return };
                     let tile = GradTile {
                         a: group.as_ptr(),
+                        a_stride: rows,
                         b: block[shift..].as_ptr(),
                         pixels: extents,
                         strides,

@@ -1,7 +1,7 @@
 //! Vector registers of the processor, and the tile kernels built on them.
 //!
-//! [`Vector`] is what a tile kernel needs of an instruction set; [`tile`] holds the kernels, generic over it; each of
-//! `x86`, `neon` and `scalar` instantiates them. [`Isa::detect`] chooses at run time.
+//! [`Vector`] is what a tile kernel needs of an instruction set; [`tile`] and [`winograd`] hold the kernels, generic over
+//! it; each of `x86`, `neon` and `scalar` instantiates them. [`Isa::detect`] chooses at run time.
 //!
 //! Each output element is one chain of fused multiply-adds over k in a fixed order, begun from zero or the bias; of
 //! [`tile::dot`], one chain for each lane. So its bits depend neither on where in a tile it lies nor on the tile's size.
@@ -10,11 +10,13 @@
 mod neon;
 mod scalar;
 pub(crate) mod tile;
+pub(crate) mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use std::sync::LazyLock;
 use tile::{ConvTile, GradTile, ScoreTile};
+use winograd::Transforms;
 
 /// Upper bound of a tile's rows.
 pub(crate) const MAX_ROWS: usize = 24;
@@ -67,6 +69,8 @@ pub(crate) struct Isa {
     pub(crate) dot: unsafe fn(&ConvTile),
     /// [`tile::score`] of the first tile's shape.
     pub(crate) score: unsafe fn(&ScoreTile),
+    /// The transforms for two and for three taps.
+    pub(crate) winograd: [Transforms; 2],
 }
 
 /// The kernels for a tile of some shape.
@@ -127,6 +131,10 @@ macro_rules! isa {
                 dot_rows: $dot_rows,
                 dot,
                 score,
+                winograd: [
+                    crate::simd::transforms!($vector, $features, Two, 2, 5),
+                    crate::simd::transforms!($vector, $features, Three, 3, 6),
+                ],
             }
         };
     };
@@ -154,3 +162,27 @@ macro_rules! tile_of {
     }};
 }
 use tile_of;
+
+/// Instantiates Winograd's transforms for one number of taps.
+macro_rules! transforms {
+    ($vector:ty, $features:literal, $of:ident, $taps:literal, $points:literal) => {{
+        use crate::simd::winograd::{self, Gather, Scatter, Transforms};
+        #[target_feature(enable = $features)]
+        unsafe fn input(t: &Scatter) {
+            // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
+            unsafe { winograd::input::<$vector, winograd::$of, $points>(t) }
+        }
+        #[target_feature(enable = $features)]
+        unsafe fn output(t: &Gather) {
+            // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
+            unsafe { winograd::output::<$vector, winograd::$of, $points>(t) }
+        }
+        #[target_feature(enable = $features)]
+        unsafe fn output_grad(t: &Scatter) {
+            // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
+            unsafe { winograd::output_grad::<$vector, winograd::$of, $points>(t) }
+        }
+        Transforms { taps: $taps, points: $points, input, output, output_grad }
+    }};
+}
+use transforms;

@@ -1,5 +1,6 @@
 //! Plain Rust, for processors without any of the other instruction sets.
 
+use super::winograd::{self, Points, Three, Transforms, Two};
 use super::{DOT_COLS, Isa, Tile, Vector, tile};
 
 /// Four elements, which the compiler keeps in whatever registers there are. The product is rounded before it is
@@ -17,7 +18,18 @@ pub(super) static ISA: Isa = Isa {
     dot_rows: 4,
     dot: tile::dot::<Four, 4, DOT_COLS>,
     score: tile::score::<Four, 4, 2>,
+    winograd: [transforms::<Two, 5>(2), transforms::<Three, 6>(3)],
 };
+
+const fn transforms<P: Points<Four, POINTS>, const POINTS: usize>(taps: usize) -> Transforms {
+    Transforms {
+        taps,
+        points: POINTS,
+        input: winograd::input::<Four, P, POINTS>,
+        output: winograd::output::<Four, P, POINTS>,
+        output_grad: winograd::output_grad::<Four, P, POINTS>,
+    }
+}
 
 impl Four {
     #[inline(always)]

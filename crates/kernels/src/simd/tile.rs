@@ -177,8 +177,10 @@ pub(crate) unsafe fn dot<V: Vector, const ROWS: usize, const COLS: usize>(t: &Co
 /// One tile of a weight's gradient: the sum over pixels of the outer products of `a` (tile rows) and `b` (tile
 /// columns). Pixels lie in lines, lines in images.
 pub(crate) struct GradTile {
-    /// One group of the tile's rows for each pixel in turn, contiguous.
+    /// The rows of the first pixel.
     pub(crate) a: *const f32,
+    /// Elements of `a` from one pixel to the next.
+    pub(crate) a_stride: usize,
     /// The columns of the first pixel.
     pub(crate) b: *const f32,
     /// Images, lines per image, pixels per line.
@@ -213,8 +215,8 @@ pub(crate) unsafe fn grad<V: Vector, const ROWS: usize, const COLS: usize>(t: &G
                             acc[r][v] = row.fma(columns[v], acc[r][v]);
                         }
                     }
-                    a = a.add(ROWS);
-                    // The last step may leave the buffer: it is never read there.
+                    // The last steps may leave the buffers: they are never read there.
+                    a = a.wrapping_add(t.a_stride);
                     b = b.wrapping_add(t.strides[2]);
                 }
             }
