@@ -33,7 +33,8 @@ pub use nearest::{nearest, nearest_two};
 pub use norm::squared_norm;
 pub use relu::relu;
 
-/// The instruction set that the kernels use on this machine: `avx512`, `avx2`, `neon` or `scalar`.
+/// The instruction set that the kernels use on this machine: `avx512`, `avx2`, `neon` or `scalar`; the best there is, or
+/// the one that the environment variable `KSOM_INSTRUCTION_SET` names.
 pub fn instruction_set() -> &'static str {
     simd::Isa::detect().name
 }

@@ -18,6 +18,9 @@ use std::sync::LazyLock;
 use tile::{ConvTile, GradTile, ScoreTile};
 use winograd::Transforms;
 
+/// The environment variable that names an instruction set, for tests and comparisons.
+const CHOICE: &str = "KSOM_INSTRUCTION_SET";
+
 /// Upper bound of a tile's rows.
 pub(crate) const MAX_ROWS: usize = 24;
 
@@ -84,9 +87,14 @@ pub(crate) struct Tile {
 }
 
 impl Isa {
-    /// The best instruction set of this machine.
+    /// The best instruction set of this machine, or the one that [`CHOICE`] names, where the machine has it.
     pub(crate) fn detect() -> &'static Self {
-        static BEST: LazyLock<&'static Isa> = LazyLock::new(|| Isa::available()[0]);
+        static BEST: LazyLock<&'static Isa> = LazyLock::new(|| {
+            let available = Isa::available();
+            let wanted = std::env::var(CHOICE).ok();
+            let chosen = available.iter().find(|isa| wanted.as_deref() == Some(isa.name));
+            chosen.copied().unwrap_or(available[0])
+        });
         *BEST
     }
 
