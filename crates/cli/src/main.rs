@@ -14,7 +14,6 @@ mod models;
 mod output;
 mod pictures;
 mod progress;
-mod recipes;
 mod settings;
 mod sheet;
 mod training;

@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::interrupt::Interrupt;
 use crate::output::{duration, significant};
 use crate::progress::TrainingProgress;
-use crate::recipes::differences;
 use crate::settings::Settings;
 
 /// Arguments of every training.
@@ -78,7 +77,7 @@ impl TrainingArgs {
         let recorded = self.out.join("recipe.toml").display().to_string();
         let asked = self.recipe(recipe.unwrap_or(&recorded))?;
         let base_model = trainer.model().config().provenance.base_model.is_some();
-        let differ = differences(trainer.recipe(), &asked, base_model);
+        let differ = trainer.recipe().differences(&asked, base_model);
         if !differ.is_empty() {
             bail!(
                 "--resume continues the training in {} as it was started, but the recipe and options given differ from \

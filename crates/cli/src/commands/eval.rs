@@ -152,7 +152,7 @@ type Chosen = (PartName, Vec<NamedSource>, Vec<(String, String)>);
 /// Opens the data and picks the part.
 fn choose(args: &EvalArgs, options: DataOptions) -> Result<Chosen> {
     // Without a split, the training part is everything that is not the data set's own validation or test part.
-    let unsplit = DataOptions { valid_fraction: 0.0, valid_from: Default::default(), ..options };
+    let unsplit = DataOptions { valid_fraction: 0.0, valid_from: Default::default(), valid_images: None, ..options };
     let wants_split = matches!(args.part, Some(PartName::Train | PartName::Valid));
     let DataSet { train, valid, test, unreadable, .. } =
         open(&args.data, if wants_split { &options } else { &unsplit })?;
