@@ -44,7 +44,8 @@ pub struct TrainingArgs {
     pub cache: Option<PathBuf>,
 }
 
-fn key_value(text: &str) -> Result<String, String> {
+/// An override of a recipe, `KEY=VALUE`.
+pub fn key_value(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((key, _)) if !key.trim().is_empty() => Ok(text.to_string()),
         _ => Err("expected KEY=VALUE, such as lr=3e-4".to_string()),
@@ -195,7 +196,7 @@ impl RunReport {
 }
 
 /// A word for a shell, quoted where it needs to be.
-fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./\\:@+=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text.to_string() } else { format!("\"{text}\"") }
 }
