@@ -4,13 +4,19 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 18] = [
     "train",
     "finetune",
     "encode",
     "decode",
     "reconstruct",
     "eval",
+    "experiment",
+    "plot",
+    "map",
+    "usage",
+    "perturb",
+    "neighborhood",
     "bench",
     "info",
     "list",

@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    bench, convert, decode, encode, eval, experiment, finetune, info, list, map, neighborhood, perturb, plot, pull, push,
-    reconstruct, train, usage,
+    bench, convert, decode, encode, eval, experiment, finetune, info, list, map, neighborhood, perturb, plot, pull,
+    push, reconstruct, train, usage,
 };
 
 /// Turn pictures into discrete codes and back with Kohonen VQ-VAEs: train, fine-tune, encode, decode, inspect.

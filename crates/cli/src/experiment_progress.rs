@@ -38,11 +38,11 @@ struct State {
 impl<'a> ExperimentProgress<'a> {
     /// Of an experiment some of which may be done already.
     pub fn new(experiment: &'a Experiment, before: &ExperimentResults, console: &Console) -> Self {
-        let total = experiment.run_names().map(|run| experiment.recipe_of(run).training.steps).sum();
-        let has_ended =
-            |run: &RunName| before.configurations[run.configuration].runs[run.seed].outcome.is_some();
+        let steps = |sum: u64, run| sum.saturating_add(experiment.recipe_of(run).training.steps);
+        let total = experiment.run_names().fold(0, steps);
+        let has_ended = |run: &RunName| before.configurations[run.configuration].runs[run.seed].outcome.is_some();
         let ended: Vec<RunName> = experiment.run_names().filter(has_ended).collect();
-        let done = ended.iter().map(|&run| experiment.recipe_of(run).training.steps).sum();
+        let done = ended.iter().copied().fold(0, steps);
         let bar = bar(console, total, "{bar:10} {wide_msg}");
         if let Some(bar) = &bar {
             bar.set_position(done);
@@ -64,7 +64,7 @@ impl<'a> ExperimentProgress<'a> {
         match event {
             ExperimentEvent::Started { step } => {
                 state.runs.insert(run, (*step, None));
-                state.done += step;
+                state.done = state.done.saturating_add(*step);
                 let from = if *step > 0 { format!("continuing after step {step}") } else { "started".to_string() };
                 self.line(&format!("{}: {from}", self.name(run)));
             }
@@ -72,7 +72,7 @@ impl<'a> ExperimentProgress<'a> {
                 let (step, _) = state.runs.entry(run).or_default();
                 let taken = report.step.saturating_sub(*step);
                 *step = report.step;
-                state.done += taken;
+                state.done = state.done.saturating_add(taken);
                 state.taken += taken;
                 let loss = report.reconstruction + report.quantizer_loss;
                 self.step(&state, run, report.step, loss);
@@ -85,7 +85,8 @@ impl<'a> ExperimentProgress<'a> {
                 let (step, best) = state.runs.remove(&run).unwrap_or_default();
                 state.ended += 1;
                 // What is left of a run that failed or ended early will not be done.
-                state.done += self.experiment.recipe_of(run).training.steps.saturating_sub(step);
+                let left = self.experiment.recipe_of(run).training.steps.saturating_sub(step);
+                state.done = state.done.saturating_add(left);
                 let ended = format!("{} ({} of {} runs)", self.name(run), state.ended, self.experiment.runs());
                 match (outcome, best) {
                     (Outcome::Failed { reason, .. }, _) => self.warn(&format!("{ended} failed: {reason}")),

@@ -105,7 +105,9 @@ impl ExperimentReport {
     /// Whether a run failed in a way that may not come again: a full disk, a picture that was missing.
     fn may_be_tried_again(&self) -> bool {
         let outcomes = self.results.configurations.iter().flat_map(|configuration| &configuration.runs);
-        outcomes.filter_map(|run| run.outcome.as_ref()).any(|outcome| matches!(outcome, Outcome::Failed { certain: false, .. }))
+        outcomes
+            .filter_map(|run| run.outcome.as_ref())
+            .any(|outcome| matches!(outcome, Outcome::Failed { certain: false, .. }))
     }
 }
 

@@ -16,13 +16,16 @@ use crate::settings::Settings;
 
 /// Draw what each code looks like, in its place on the grid
 #[derive(Args)]
-#[command(after_help = "Each code is decoded alone, as a field so large that its borders cannot be seen in the middle,
-of which 2 × 2 steps of the model's stride are shown (8 × 8 pixels of a VQ-VAE). The grid's first axis runs to the
-right, the second downwards; slices along a third stand side by side; a grid of one axis is wrapped into lines.
+#[command(
+    after_help = "Each code is decoded alone, as a field so large that its borders cannot be seen in the middle, of
+which 2 × 2 steps of the model's stride are shown (8 × 8 pixels of a VQ-VAE). The grid's first axis
+runs to the right, the second downwards; slices along a third stand side by side; a grid of one
+axis is wrapped into lines.
 
 Examples:
   ksom map cifar10-ksom -o map.png
-  ksom map runs/faces -o map.png --level top --fixed 17")]
+  ksom map runs/faces -o map.png --level top --fixed 17"
+)]
 pub struct MapArgs {
     /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
     #[arg(value_name = "MODEL", default_value = models::DEFAULT)]

@@ -20,12 +20,14 @@ const CELL: u32 = 8;
 
 /// Draw the shapes of hard and gaussian neighbourhoods, early and late in training
 #[derive(Args)]
-#[command(after_help = "As .svg: how much a code learns over its distance on the grid, a line for each step. As .png: the
-neighbourhood of the code in the middle of the grid, hard above gaussian, the steps from left to right.
+#[command(
+    after_help = "As .svg: how much a code learns over its distance on the grid, a line for each step. As .png: the
+neighbourhood of the code in the middle of the grid, hard above gaussian, steps from left to right.
 
 Examples:
   ksom neighborhood -o shapes.svg
-  ksom neighborhood --model runs/ksom --steps 0,100,10000 -o shapes.png")]
+  ksom neighborhood --model runs/ksom --steps 0,100,10000 -o shapes.png"
+)]
 pub struct NeighborhoodArgs {
     /// The recipe whose grid and shrinking are drawn: a name (cifar10, imagenet, faces, finetune) or a file
     #[arg(long, value_name = "RECIPE", default_value = "cifar10", conflicts_with = "model")]

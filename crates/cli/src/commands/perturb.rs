@@ -24,13 +24,16 @@ const LONGEST_SIDE: u32 = 128;
 
 /// Shift all codes of pictures on the grid, and show and measure what that does
 #[derive(Args)]
-#[command(after_help = "All codes of a picture move by −K to K cells along an axis of the grid; where the grid ends they stay at its edge.
-The sheet has a row for each axis, and with --with the other model's row below it: the original, then the
-reconstructions from −K to K. Only the first 4 pictures are shown; errors are means over all.
+#[command(
+    after_help = "All codes of a picture move by −K to K cells along an axis of the grid; where the grid ends they
+stay at its edge. The sheet has a row for each axis, and with --with the other model's row below
+it: the original, then the reconstructions from −K to K. Only the first 4 pictures are shown;
+errors are means over all.
 
 Examples:
   ksom perturb cifar10-ksom photo.jpg -o shifted.png
-  ksom perturb runs/ksom photos/ --with runs/ema -k 5 -o shifted.png")]
+  ksom perturb runs/ksom photos/ --with runs/ema -k 5 -o shifted.png"
+)]
 pub struct PerturbArgs {
     /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
     #[arg(value_name = "MODEL")]
@@ -83,23 +86,27 @@ pub fn run(args: PerturbArgs, settings: &Settings) -> Result<PerturbReport> {
     let models = models.collect::<Result<Vec<Model>>>()?;
     let k = i64::from(args.k);
     let axes = models.iter().map(axes_of).max().unwrap_or(0);
-    let mut sums: Vec<Vec<f64>> = models.iter().map(|model| vec![0.0; axes_of(model) * (2 * k as usize + 1)]).collect();
+    let offsets = 2 * k as usize + 1;
+    let mut sums: Vec<Vec<f64>> = models.iter().map(|model| vec![0.0; axes_of(model) * offsets]).collect();
     let mut rows = Vec::new();
     let mut shown = 0;
     let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |_, originals| {
         for original in originals {
-            let mut shifted = Vec::new();
+            let mut by_model = Vec::new();
             for (model, sums) in models.iter().zip(&mut sums) {
-                let by_axis = decode_shifted(model, original, k)?;
-                for (sum, picture) in sums.iter_mut().zip(by_axis.iter().flatten()) {
-                    *sum += metrics::mse(original, picture)?;
+                let shifted = decode_shifted(model, original, k)?;
+                for (sum, (mse, _)) in sums.iter_mut().zip(&shifted) {
+                    *sum += mse;
                 }
-                shifted.push(by_axis);
+                by_model.push(shifted);
             }
             if shown < SHOWN {
                 shown += 1;
                 for axis in 0..axes {
-                    rows.extend(shifted.iter().filter_map(|by_axis| Some(row(original, by_axis.get(axis)?))));
+                    for shifted in by_model.iter().filter_map(|shifted| shifted.chunks(offsets).nth(axis)) {
+                        let pictures = shifted.iter().map(|(_, picture)| picture.clone());
+                        rows.push(std::iter::once(shown_size(original)).chain(pictures).collect());
+                    }
                 }
             }
         }
@@ -108,7 +115,8 @@ pub fn run(args: PerturbArgs, settings: &Settings) -> Result<PerturbReport> {
     write_picture(&args.output, &sheet(&rows))?;
     let models = names.into_iter().zip(&models).zip(sums).map(|((name, model), sums)| {
         let places = (0..axes_of(model)).flat_map(|axis| (-k..=k).map(move |offset| (axis, offset)));
-        let errors = places.zip(sums).map(|((axis, offset), sum)| ShiftError { axis, offset, mse: sum / count.read as f64 });
+        let errors =
+            places.zip(sums).map(|((axis, offset), sum)| ShiftError { axis, offset, mse: sum / count.read as f64 });
         ModelErrors { model: name, grid: model.config().quantizer.grid.clone(), errors: errors.collect() }
     });
     Ok(PerturbReport { output: args.output, pictures: count.read, skipped: count.skipped, models: models.collect() })
@@ -118,24 +126,22 @@ fn axes_of(model: &Model) -> usize {
     model.config().quantizer.grid.len()
 }
 
-/// Reconstructions from codes shifted by −k … k, for each axis.
-fn decode_shifted(model: &Model, original: &RgbImage, k: i64) -> Result<Vec<Vec<RgbImage>>> {
+/// Errors of the reconstructions from codes shifted by −k … k along each axis in turn, and their pictures at the size
+/// that is shown.
+fn decode_shifted(model: &Model, original: &RgbImage, k: i64) -> Result<Vec<(f64, RgbImage)>> {
     let codes = model.encode_images(std::slice::from_ref(original))?;
-    let mut by_axis = Vec::new();
+    let mut decoded = Vec::new();
     for axis in 0..axes_of(model) {
-        let mut decoded = Vec::new();
         for offset in -k..=k {
-            let shifted = codes.iter().map(|codes| shift_codes(model, codes, axis, offset));
-            decoded.extend(model.decode_images(&shifted.collect::<Result<Vec<_>, _>>()?)?);
+            for codes in &codes {
+                let shifted = shift_codes(model, codes, axis, offset)?;
+                for picture in model.decode_images(&[shifted])? {
+                    decoded.push((metrics::mse(original, &picture)?, shown_size(&picture)));
+                }
+            }
         }
-        by_axis.push(decoded);
     }
-    Ok(by_axis)
-}
-
-/// The original and its reconstructions, at a size that can be looked at.
-fn row(original: &RgbImage, shifted: &[RgbImage]) -> Vec<RgbImage> {
-    std::iter::once(original).chain(shifted).map(shown_size).collect()
+    Ok(decoded)
 }
 
 /// Large pictures are shrunk, small ones enlarged by a whole number.

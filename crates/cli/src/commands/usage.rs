@@ -18,11 +18,13 @@ use crate::sheet::sheet;
 
 /// Draw how often a data set uses each code, on the grid
 #[derive(Args)]
-#[command(after_help = "The darker a code's cell, the more often it is used, by the square root of its share of the most frequent
-code's; grey cells are never used. Cells lie as in `ksom map`; levels stand side by side.
+#[command(
+    after_help = "The darker a code's cell, the more often it is used, by the square root of its share of the most
+frequent code's; grey cells are never used. Cells lie as in `ksom map`; levels stand side by side.
 
 Example:
-  ksom usage cifar10-ksom --data cifar10:data/cifar-10-batches-bin -o usage.png")]
+  ksom usage cifar10-ksom --data cifar10:data/cifar-10-batches-bin -o usage.png"
+)]
 pub struct UsageArgs {
     /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
     #[arg(value_name = "MODEL", default_value = models::DEFAULT)]

@@ -34,9 +34,8 @@ impl ExperimentResults {
             let levels = shown.iter().map(|configuration| configuration.level_names()).max_by_key(Vec::len);
             let levels = levels.unwrap_or_default();
             let charts = levels.iter().map(|level| {
-                let figure = |at: &LoggedValidation| {
-                    Some(at.levels.iter().find(|logged| logged.name == *level)?.perplexity)
-                };
+                let figure =
+                    |at: &LoggedValidation| Some(at.levels.iter().find(|logged| logged.name == *level)?.perplexity);
                 let of = if levels.len() > 1 { format!(" of {level}") } else { String::new() };
                 Chart {
                     title: format!("{}: perplexity{of}", self.name),

@@ -204,11 +204,12 @@ impl ExperimentFile {
             }
         }
         let labels = self.configurations.iter().filter_map(|entry| entry.label.as_ref()).chain([&self.name]);
-        let is_label = |label: &str| {
-            (1..=MAX_LABEL).contains(&label.chars().count()) && !label.chars().any(char::is_control)
-        };
+        let is_label =
+            |label: &str| (1..=MAX_LABEL).contains(&label.chars().count()) && !label.chars().any(char::is_control);
         if let Some(label) = labels.into_iter().find(|label| !is_label(label)) {
-            return Err(format!("expected a name or label of 1 to {MAX_LABEL} characters on one line, found {label:?}"));
+            return Err(format!(
+                "expected a name or label of 1 to {MAX_LABEL} characters on one line, found {label:?}"
+            ));
         }
         let mut overrides = self.set.iter().chain(self.configurations.iter().flat_map(|entry| &entry.set));
         let is_seed = |entry: &&String| {

@@ -96,27 +96,37 @@ impl Experiment {
                 left.push(run);
             }
         }
-        let work = Work { experiment: self, dir, access: &options.access, compute, on_event, stop: AtomicBool::new(false) };
+        if !left.is_empty() {
+            // Data that cannot be opened are the experiment's failure, not that of each run.
+            let recipe = self.recipe_of(left[0]);
+            ksom_datasets::open(&self.data, &recipe.data_options(&options.access.options))?;
+            write_atomic(&data_path(dir), self.data_text().as_bytes())?;
+        }
+        let work =
+            Work { experiment: self, dir, access: &options.access, compute, on_event, stop: AtomicBool::new(false) };
         work.all(&left, options.jobs.get())?;
         ExperimentResults::collect(self, dir)
     }
 
-    /// Keeps the name of the data in `dir`, where runs on other data would be compared with those that are there.
+    /// Refuses data that are named otherwise than those of the runs in `dir`.
     fn check_data(&self, dir: &Path) -> Result<()> {
         const MAX_SPEC_BYTES: u64 = 1 << 20;
-        let path = dir.join("data.txt");
-        let asked = format!("{}\n", self.data);
+        let path = data_path(dir);
         if !path.exists() {
-            return write_atomic(&path, asked.as_bytes());
+            return Ok(());
         }
         let found = read_text(&path, MAX_SPEC_BYTES)?;
-        if found != asked {
+        if found != self.data_text() {
             return Err(Error::file(
                 &path,
                 format!("the runs there were trained on {}, not on {}: choose another folder", found.trim(), self.data),
             ));
         }
         Ok(())
+    }
+
+    fn data_text(&self) -> String {
+        format!("{}\n", self.data)
     }
 
     /// Refuses a run that was started by another recipe.
@@ -139,6 +149,11 @@ impl Experiment {
             ),
         ))
     }
+}
+
+/// Where an experiment's folder names its data.
+fn data_path(dir: &Path) -> PathBuf {
+    dir.join("data.txt")
 }
 
 /// The runs under way.
@@ -208,11 +223,8 @@ impl Work<'_> {
             let recipe = self.experiment.recipe_of(run).clone();
             Trainer::start(recipe, data, self.access, run_dir, self.compute, None)?
         };
-        let mut flow = self.tell(run, ExperimentEvent::Started { step: trainer.steps_done() });
-        let summary = trainer.run(&mut |event| {
-            flow = self.tell(run, ExperimentEvent::Training(event));
-            flow
-        })?;
+        self.tell(run, ExperimentEvent::Started { step: trainer.steps_done() });
+        let summary = trainer.run(&mut |event| self.tell(run, ExperimentEvent::Training(event)))?;
         if summary.stopped {
             return Ok(None);
         }

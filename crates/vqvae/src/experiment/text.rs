@@ -113,7 +113,8 @@ impl ExperimentResults {
             "\n\nMean ± standard deviation (n − 1) over the finished runs. The loss is the mean squared error of the \
              reconstruction of validation pictures, in normalised units. Steps are those of the first validation at most \
              1.1 or 1.2 times the run's own best, or 1.1 times the mean best of the baseline, {baseline}; {NONE} and a \
-             count where not every run comes to it. Codes in use and perplexity are those at the best.\n\n"
+             count where not every run comes to it. Codes in use and perplexity are those at the best. \
+             Curves are means over the seeds, their bands go from the lowest to the highest.\n\n"
         );
         text += &markdown_table(&self.table());
         let topology = self.topology_table();

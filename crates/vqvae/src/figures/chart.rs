@@ -5,6 +5,7 @@ use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::figures::log_axis::LogAxis;
 
 /// Sides of a chart and of its legend, in pixels.
 const WIDTH: u32 = 960;
@@ -116,7 +117,7 @@ fn draw(chart: &Chart, area: &Area<'_>) -> Result<()> {
     }
     if chart.logarithmic {
         (low, high) = (low / 1.05, high * 1.05);
-        lines(chart, &plot, left..right, (low..high).log_scale())?;
+        lines(chart, &plot, left..right, LogAxis::new(low, high))?;
     } else {
         let room = 0.04 * (high - low).max(1e-9 * high.abs()).max(f64::MIN_POSITIVE);
         let floor = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
@@ -146,8 +147,8 @@ where
         .axis_desc_style(("sans-serif", 14))
         .light_line_style(WHITE)
         .bold_line_style(RGBColor(225, 225, 225))
-        .x_label_formatter(&|value| number(*value))
-        .y_label_formatter(&|value| number(*value))
+        .x_label_formatter(&|value: &f64| number(*value))
+        .y_label_formatter(&|value: &f64| number(*value))
         .draw()
         .map_err(failed)?;
     for (number, curve) in chart.curves.iter().enumerate() {
@@ -173,6 +174,7 @@ where
 /// The legend, to the right of the plot.
 fn labels(chart: &Chart, area: &Area<'_>) -> Result<()> {
     const LINE_HEIGHT: i32 = 20;
+    const LONGEST_LABEL: usize = 36;
     for (number, curve) in chart.curves.iter().enumerate() {
         let y = 50 + LINE_HEIGHT * number as i32;
         let style = color(number).stroke_width(2);
@@ -180,7 +182,8 @@ fn labels(chart: &Chart, area: &Area<'_>) -> Result<()> {
         for &(from, to) in dashes {
             area.draw(&PathElement::new(vec![(from, y), (to, y)], style)).map_err(failed)?;
         }
-        area.draw(&Text::new(curve.label.clone(), (34, y - 7), ("sans-serif", 14))).map_err(failed)?;
+        let label: String = curve.label.chars().take(LONGEST_LABEL).collect();
+        area.draw(&Text::new(label, (34, y - 7), ("sans-serif", 14))).map_err(failed)?;
     }
     Ok(())
 }

@@ -63,7 +63,8 @@ pub fn code_map(model: &Model, options: &MapOptions, progress: &mut dyn FnMut(us
         let fields = levels.iter().enumerate().map(|(number, level)| {
             let side = side * stride / level.stride;
             let code = |code: usize| (if number == options.level { code } else { options.fixed }) as u32;
-            let field: Vec<u32> = codes.iter().flat_map(|&shown| std::iter::repeat_n(code(shown), side * side)).collect();
+            let field: Vec<u32> =
+                codes.iter().flat_map(|&shown| std::iter::repeat_n(code(shown), side * side)).collect();
             Ok(Tensor::from_vec(field, (codes.len(), side, side), &Device::Cpu)?)
         });
         let decoded = model.decode(&fields.collect::<Result<Vec<_>>>()?)?;
@@ -82,7 +83,9 @@ pub fn code_map(model: &Model, options: &MapOptions, progress: &mut dyn FnMut(us
 
 /// A white picture, if it fits into memory.
 pub(super) fn white((width, height): (u32, u32)) -> Result<RgbImage> {
-    memory::require(3 * u64::from(width) * u64::from(height), || format!("a picture of {width}×{height}"))?;
+    memory::require(u64::from(width).saturating_mul(u64::from(height)).saturating_mul(3), || {
+        format!("a picture of {width}×{height}")
+    })?;
     Ok(RgbImage::from_pixel(width, height, image::Rgb([255; 3])))
 }
 

@@ -39,10 +39,12 @@ impl GridLayout {
         self.cell
     }
 
-    /// Width and height of the picture in pixels.
+    /// Width and height of the picture in pixels; the largest number where they are larger than that.
     pub fn size(&self) -> (u32, u32) {
         let side = |cells: usize, slices: usize| {
-            (cells * slices) as u32 * self.cell + (slices as u32 - 1) * self.gap
+            let pixels =
+                (cells as u64 * slices as u64) * u64::from(self.cell) + (slices as u64 - 1) * u64::from(self.gap);
+            u32::try_from(pixels).unwrap_or(u32::MAX)
         };
         (side(self.slice.0, self.slices.0), side(self.slice.1, self.slices.1))
     }

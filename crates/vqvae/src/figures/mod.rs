@@ -5,6 +5,7 @@ mod chart;
 mod code_map;
 mod heat;
 mod layout;
+mod log_axis;
 mod neighborhoods;
 mod shift;
 mod training_curves;

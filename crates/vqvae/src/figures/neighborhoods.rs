@@ -51,11 +51,12 @@ pub fn neighborhood_picture(config: &QuantizerConfig, steps: &[u64], cell: u32) 
     }
     let layout = GridLayout::new(&grid, cell);
     let (width, height) = layout.size();
-    let gap = 2 * cell;
+    let gap = cell.saturating_mul(2);
     let columns = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     let too_large = || Error::Invalid(format!("{columns} neighbourhoods of {width}×{height} do not fit on a picture"));
-    let total = columns.checked_mul(width + gap).map(|total| total - gap).ok_or_else(too_large)?;
-    let mut picture = white((total, KINDS.len() as u32 * (height + gap) - gap))?;
+    let total = columns.checked_mul(width.saturating_add(gap)).map(|total| total - gap).ok_or_else(too_large)?;
+    let rows = (KINDS.len() as u32).saturating_mul(height.saturating_add(gap)).saturating_sub(gap);
+    let mut picture = white((total, rows))?;
     let middle: Vec<usize> = grid.shape().iter().map(|side| side / 2).collect();
     let middle = grid.code_at(&middle)?;
     for (row, &(kind, _)) in KINDS.iter().enumerate() {

@@ -23,13 +23,17 @@ pub fn training_curves_svg(runs: &[(String, PathBuf)]) -> Result<String> {
         }
         logs.push((label, log));
     }
-    let levels = logs.iter().flat_map(|(_, log)| log.steps.first()).map(|step| step.perplexity.len()).max().unwrap_or(0);
+    let levels =
+        logs.iter().flat_map(|(_, log)| log.steps.first()).map(|step| step.perplexity.len()).max().unwrap_or(0);
     let chart = |title: &str, y: &str, logarithmic: bool, points: &dyn Fn(&RunLog) -> Vec<CurvePoint>| Chart {
         title: title.to_string(),
         x: "steps".into(),
         y: y.to_string(),
         logarithmic,
-        curves: logs.iter().map(|(label, log)| Curve { label: label.to_string(), points: thinned(points(log)) }).collect(),
+        curves: logs
+            .iter()
+            .map(|(label, log)| Curve { label: label.to_string(), points: thinned(points(log)) })
+            .collect(),
     };
     let error = "mean squared error";
     let mut charts = vec![chart("Training loss", error, true, &|log| {
