@@ -135,7 +135,7 @@ fn hostile_experiments_are_refused_by_name() {
         ("many.toml", TINY.to_string() + &many.concat(), "1024 configurations"),
         ("climbs.toml", TINY.replace("\"ksom\"", "\"../../ksom\""), "file names"),
         ("seeds.toml", TINY.replace("[0, 3]", "[-1]"), "expected an experiment"),
-        ("huge.toml", TINY.replace("num_codes=16", "num_codes=99999999999"), "num_codes"),
+        ("huge.toml", TINY.replace("num_codes=16", "num_codes=99999999999"), "99999999999"),
         ("data.toml", TINY.to_string(), "--data"),
         ("large.toml", " ".repeat((1 << 20) + 1), "1048576 bytes"),
     ] {

@@ -40,7 +40,8 @@ impl<'a> ExperimentProgress<'a> {
     pub fn new(experiment: &'a Experiment, before: &ExperimentResults, console: &Console) -> Self {
         let steps = |sum: u64, run| sum.saturating_add(experiment.recipe_of(run).training.steps);
         let total = experiment.run_names().fold(0, steps);
-        let has_ended = |run: &RunName| before.configurations[run.configuration].runs[run.seed].outcome.is_some();
+        let outcome = |run: &RunName| before.configurations[run.configuration].runs[run.seed].outcome.as_ref();
+        let has_ended = |run: &RunName| outcome(run).is_some_and(|outcome| outcome.is_settled(experiment.topology));
         let ended: Vec<RunName> = experiment.run_names().filter(has_ended).collect();
         let done = ended.iter().copied().fold(0, steps);
         let bar = bar(console, total, "{bar:10} {wide_msg}");

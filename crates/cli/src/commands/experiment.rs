@@ -20,7 +20,25 @@ use crate::training::shell_word;
 
 /// Train a grid of configurations and seeds from one file, and compare them in tables and curves
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "A file for 6 runs, each trained as by `ksom train` with these values of --set:
+  name = \"Mine\"
+  recipe = \"cifar10\"               # or a recipe file beside this one
+  data = \"folder:photos\"           # unless --data says so
+  seeds = [0, 1, 2]
+  set = [\"steps=2000\", \"validate_every=100\"]
+  baseline = \"ema\"                 # the others are compared with it
+  topology = true                  # measure the maps too
+  [[configurations]]
+  name = \"ema\"
+  label = \"EMA-VQ\"
+  set = [\"neighborhood=none\"]
+  [[configurations]]
+  name = \"ksom\"
+  [[figures]]                      # which share a plot; all where nothing is said
+  name = \"both\"
+  configurations = [\"ema\", \"ksom\"]
+
+Examples:
   ksom experiment experiments/cifar10-cpu.toml --data cifar10:data/cifar-10-batches-bin --out runs/cifar10-cpu
   ksom experiment experiments/cifar10.toml --out runs/cifar10 --jobs 4")]
 pub struct ExperimentArgs {

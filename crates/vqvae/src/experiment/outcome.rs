@@ -57,7 +57,7 @@ impl Outcome {
     }
 
     /// Whether nothing is left to do, given whether topology is wanted.
-    pub(super) fn is_settled(&self, wants_topology: bool) -> bool {
+    pub fn is_settled(&self, wants_topology: bool) -> bool {
         match self {
             Self::Finished { topology, .. } => topology.is_some() || !wants_topology,
             Self::Failed { certain, .. } => *certain,

@@ -12,6 +12,9 @@ const WIDTH: u32 = 960;
 const HEIGHT: u32 = 420;
 const LEGEND_WIDTH: u32 = 260;
 
+/// Values beyond this are left out, and on a logarithmic axis those below its inverse: nothing else could be seen.
+const LARGEST: f64 = 1e30;
+
 /// Okabe and Ito's colours, which people of any colour vision can tell apart; lines beyond them are dashed.
 const COLORS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -32,7 +35,7 @@ pub struct Chart {
     pub x: String,
     /// What runs upwards.
     pub y: String,
-    /// Whether the upward axis is logarithmic. Values that are not above 0 are then left out.
+    /// Whether the upward axis is logarithmic; values that are not above 0 are then left out.
     pub logarithmic: bool,
     /// The lines.
     pub curves: Vec<Curve>,
@@ -68,7 +71,8 @@ impl CurvePoint {
 
     fn is_drawable(&self, logarithmic: bool) -> bool {
         let values = [self.x, self.mean, self.low, self.high];
-        values.iter().all(|value| value.is_finite()) && (!logarithmic || self.low > 0.0)
+        let within = |value: &f64| value.abs() <= LARGEST;
+        values.iter().all(within) && (!logarithmic || self.low >= 1.0 / LARGEST)
     }
 }
 
@@ -113,13 +117,15 @@ fn draw(chart: &Chart, area: &Area<'_>) -> Result<()> {
         (left, right, low, high) = (0.0, 1.0, if chart.logarithmic { 0.1 } else { 0.0 }, 1.0);
     }
     if left == right {
-        right = left + 1.0;
+        right = left + left.abs().max(1.0);
     }
     if chart.logarithmic {
         (low, high) = (low / 1.05, high * 1.05);
         lines(chart, &plot, left..right, LogAxis::new(low, high))?;
     } else {
-        let room = 0.04 * (high - low).max(1e-9 * high.abs()).max(f64::MIN_POSITIVE);
+        // A line that is level has room around it too.
+        let flat = high - low <= 1e-6 * high.abs().max(low.abs());
+        let room = if flat { (0.5 * high.abs()).max(1e-3) } else { 0.04 * (high - low) };
         let floor = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
         lines(chart, &plot, left..right, floor..high + room)?;
     }
@@ -224,7 +230,7 @@ mod tests {
 
     #[test]
     fn strange_values_are_left_out() {
-        for values in [&[][..], &[0.0], &[f64::NAN, 1.0], &[f64::INFINITY], &[-1.0, 0.0], &[3.0; 3], &[1e-300, 1e300]] {
+        for values in [&[][..], &[0.0], &[f64::NAN, 1.0], &[f64::INFINITY], &[-1.0, 0.0], &[3.0; 3], &[1e-300, 1e300], &[-1e30, 1e30]] {
             for logarithmic in [false, true] {
                 let svg = chart_svg(&[chart(logarithmic, values)]).unwrap();
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{values:?}");
