@@ -2,8 +2,12 @@
 
 #[path = "cli/codes.rs"]
 mod codes;
+#[path = "cli/experiment.rs"]
+mod experiment;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/figures.rs"]
+mod figures;
 #[path = "cli/hostile.rs"]
 mod hostile;
 #[cfg(feature = "hub")]

@@ -4,13 +4,19 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 18] = [
     "train",
     "finetune",
     "encode",
     "decode",
     "reconstruct",
     "eval",
+    "experiment",
+    "plot",
+    "map",
+    "usage",
+    "perturb",
+    "neighborhood",
     "bench",
     "info",
     "list",
@@ -59,6 +65,10 @@ fn wrong_usage_exits_with_2() {
         &["train", "--recipe", "cifar10", "--data", "p", "--out", "run", "--set", "decay"],
         &["train", "--recipe", "cifar10", "--data", "p", "--out", "run", "--dtype", "f16"],
         &["train", "--out", "run", "--resume", "--steps", "some"],
+        &["experiment", "x.toml"],
+        &["experiment", "x.toml", "--out", "run", "--jobs", "0"],
+        &["usage", "--data", "p", "-o", "x.png", "--cell", "0"],
+        &["neighborhood", "-o", "x.svg", "--steps", "soon"],
         &["reconstruct", "p", "-o", "out.png"],
         &["reconstruct", "p/a.png", "-o", "out.xyz"],
         &["convert", "cifar10-ksom", "weights.pth"],

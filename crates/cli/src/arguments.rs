@@ -2,7 +2,10 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{bench, convert, decode, encode, eval, finetune, info, list, pull, push, reconstruct, train};
+use crate::commands::{
+    bench, convert, decode, encode, eval, experiment, finetune, info, list, map, neighborhood, perturb, plot, pull,
+    push, reconstruct, train, usage,
+};
 
 /// Turn pictures into discrete codes and back with Kohonen VQ-VAEs: train, fine-tune, encode, decode, inspect.
 #[derive(Parser)]
@@ -23,6 +26,12 @@ pub enum Command {
     Decode(decode::DecodeArgs),
     Reconstruct(reconstruct::ReconstructArgs),
     Eval(eval::EvalArgs),
+    Experiment(experiment::ExperimentArgs),
+    Plot(plot::PlotArgs),
+    Map(map::MapArgs),
+    Usage(usage::UsageArgs),
+    Perturb(perturb::PerturbArgs),
+    Neighborhood(neighborhood::NeighborhoodArgs),
     Bench(bench::BenchArgs),
     Info(info::InfoArgs),
     List(list::ListArgs),

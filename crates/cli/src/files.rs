@@ -8,6 +8,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use ksom_vqvae::write_atomic_with;
 
+use crate::failure::Usage;
+
 /// The formats pictures are written in, by the file name's extension.
 const WRITTEN_FORMATS: [ImageFormat; 5] =
     [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff];
@@ -51,6 +53,19 @@ pub fn refuse_input<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path
 /// The format to write a file in, by its name.
 pub fn format_of(path: &Path) -> Option<ImageFormat> {
     ImageFormat::from_path(path).ok().filter(|format| WRITTEN_FORMATS.contains(format))
+}
+
+/// Makes sure that a file can be written as a picture, by its name, and that its folder is there.
+pub fn prepare_picture(path: &Path) -> Result<()> {
+    if format_of(path).is_none() {
+        bail!(Usage(format!("{} should end in .png, .jpg, .webp, .bmp or .tiff", path.display())));
+    }
+    create_folder_of(path)
+}
+
+/// Whether a file's name says that it is an SVG drawing.
+pub fn is_svg(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"))
 }
 
 /// Writes a picture in the format that its name says, PNG where it says none.

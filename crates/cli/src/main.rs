@@ -6,6 +6,8 @@ mod arguments;
 mod commands;
 mod comparison;
 mod console;
+mod evaluated;
+mod experiment_progress;
 mod failure;
 mod files;
 mod hub;
@@ -14,7 +16,6 @@ mod models;
 mod output;
 mod pictures;
 mod progress;
-mod recipes;
 mod settings;
 mod sheet;
 mod training;
@@ -52,6 +53,12 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Decode(args) => output::print(&commands::decode::run(args, &settings)?, &settings),
         Command::Reconstruct(args) => output::print(&commands::reconstruct::run(args, &settings)?, &settings),
         Command::Eval(args) => output::print(&commands::eval::run(args, &settings)?, &settings),
+        Command::Experiment(args) => output::print(&commands::experiment::run(args, &settings)?, &settings),
+        Command::Plot(args) => output::print(&commands::plot::run(args)?, &settings),
+        Command::Map(args) => output::print(&commands::map::run(args, &settings)?, &settings),
+        Command::Usage(args) => output::print(&commands::usage::run(args, &settings)?, &settings),
+        Command::Perturb(args) => output::print(&commands::perturb::run(args, &settings)?, &settings),
+        Command::Neighborhood(args) => output::print(&commands::neighborhood::run(args, &settings)?, &settings),
         Command::Bench(args) => output::print(&commands::bench::run(args, &settings)?, &settings),
         Command::Info(args) => output::print(&commands::info::run(args, &settings)?, &settings),
         Command::List(args) => output::print(&commands::list::run(args)?, &settings),

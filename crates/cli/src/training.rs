@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::interrupt::Interrupt;
 use crate::output::{duration, significant};
 use crate::progress::TrainingProgress;
-use crate::recipes::differences;
 use crate::settings::Settings;
 
 /// Arguments of every training.
@@ -45,7 +44,8 @@ pub struct TrainingArgs {
     pub cache: Option<PathBuf>,
 }
 
-fn key_value(text: &str) -> Result<String, String> {
+/// An override of a recipe, `KEY=VALUE`.
+pub fn key_value(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((key, _)) if !key.trim().is_empty() => Ok(text.to_string()),
         _ => Err("expected KEY=VALUE, such as lr=3e-4".to_string()),
@@ -78,7 +78,7 @@ impl TrainingArgs {
         let recorded = self.out.join("recipe.toml").display().to_string();
         let asked = self.recipe(recipe.unwrap_or(&recorded))?;
         let base_model = trainer.model().config().provenance.base_model.is_some();
-        let differ = differences(trainer.recipe(), &asked, base_model);
+        let differ = trainer.recipe().differences(&asked, base_model);
         if !differ.is_empty() {
             bail!(
                 "--resume continues the training in {} as it was started, but the recipe and options given differ from \
@@ -196,7 +196,7 @@ impl RunReport {
 }
 
 /// A word for a shell, quoted where it needs to be.
-fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./\\:@+=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text.to_string() } else { format!("\"{text}\"") }
 }

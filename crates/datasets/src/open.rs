@@ -49,6 +49,8 @@ pub struct DataOptions {
     pub valid_from: Validation,
     /// The share of the remaining training images that are trained on. 1 by default.
     pub train_fraction: f64,
+    /// The most pictures of each set that are validated on, spread evenly over it. All by default.
+    pub valid_images: Option<usize>,
     /// What happens to pictures that cannot be decoded.
     pub on_unreadable: OnUnreadable,
     /// How pictures are decoded.
@@ -64,6 +66,7 @@ impl Default for DataOptions {
             valid_fraction: 0.2,
             valid_from: Validation::default(),
             train_fraction: 1.0,
+            valid_images: None,
             on_unreadable: OnUnreadable::default(),
             decode: DecodeOptions::default(),
             keep_decoded: 1 << 30,
@@ -183,6 +186,10 @@ pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetEr
                 (rest, subset(&all, held_out)?)
             }
         };
+        let held_out = match (held_out, options.valid_images) {
+            (Some(source), Some(most)) if most < source.len() => subset(&source, spread(source.len(), most))?,
+            (held_out, _) => held_out,
+        };
         if options.train_fraction < 1.0 {
             let left_out = 1.0 - options.train_fraction;
             let (kept, _) = divide(rest.len(), left_out, options.seed, Purpose::Selection);
@@ -204,6 +211,11 @@ pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetEr
         last => Arc::new(Concat::new(train.into_iter().chain(last).collect())),
     };
     Ok(DataSet { description: descriptions.join("; "), train, valid, test, unreadable })
+}
+
+/// `count` of the numbers 0 … `len` − 1, evenly spread.
+fn spread(len: usize, count: usize) -> Vec<usize> {
+    (0..count).map(|number| (number as u128 * len as u128 / count as u128) as usize).collect()
 }
 
 /// The pictures `indices` of `source`; `None` if there are none.

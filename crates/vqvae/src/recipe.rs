@@ -88,6 +88,9 @@ pub struct DataRecipe {
     pub valid_fraction: f64,
     /// Share of the remaining training images that are trained on.
     pub train_fraction: f64,
+    /// The most pictures of each validation set that are used, spread evenly over it; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_images: Option<usize>,
     /// Normalisation of pixels.
     pub normalization: NormalizationChoice,
     /// Mirror each training picture with probability ½.
@@ -223,6 +226,7 @@ impl Recipe {
             seed: self.training.seed,
             valid_fraction: self.data.valid_fraction,
             train_fraction: self.data.train_fraction,
+            valid_images: self.data.valid_images,
             valid_from: match self.data.validation {
                 ValidationPart::Split => Validation::Split,
                 ValidationPart::Own => Validation::OwnSet,
@@ -243,6 +247,9 @@ impl Recipe {
         ];
         if let Some((field, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("training.{field} must be at least 1, found 0"));
+        }
+        if self.data.valid_images == Some(0) {
+            return Err("data.valid_images must be at least 1, found 0".into());
         }
         if t.batch_size > MAX_BATCH {
             return Err(format!("training.batch_size must be at most {MAX_BATCH}, found {}", t.batch_size));
@@ -312,7 +319,7 @@ fn section_of(table: &Table, field: &str) -> std::result::Result<String, String>
         [section] => Ok(section.clone()),
         // Fields that a recipe may leave out.
         [] if field == "grid" => Ok("quantizer".into()),
-        [] if field == "size" || field == "resize" => Ok("data".into()),
+        [] if ["size", "resize", "valid_images"].contains(&field) => Ok("data".into()),
         [] if ["patience", "only", "restart_neighborhood"].contains(&field) => Ok("training".into()),
         [] => Err(format!("no field {field:?} to set; fields are {}", fields(table).join(", "))),
         _ => {

@@ -10,9 +10,9 @@ use crate::evaluation::Evaluation;
 use crate::metrics_log::MetricsLog;
 
 /// The name of the record in a model directory.
-const METRICS_FILE: &str = "metrics.jsonl";
+pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
 /// The largest record that is read, in bytes.
-const MAX_METRICS_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_METRICS_BYTES: u64 = 256 << 20;
 
 /// What was measured of a model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

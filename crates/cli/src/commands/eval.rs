@@ -1,16 +1,15 @@
 //! `ksom eval`
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
-use ksom_datasets::{DataOptions, DataSet, DataSpec, NamedSource, OnUnreadable, Preprocess, open};
-use ksom_vqvae::{EvaluateOptions, Evaluation, Model, RECIPES, Recipe, ResizeChoice, evaluate, record_evaluation};
+use clap::Args;
+use ksom_datasets::DataSpec;
+use ksom_vqvae::{EvaluateOptions, Evaluation, evaluate, record_evaluation};
 use serde::Serialize;
 
-use crate::arguments::{ModelArgs, size};
+use crate::arguments::ModelArgs;
+use crate::evaluated::{Chosen, PartArgs, PartName};
 use crate::failure::Usage;
-use crate::models::{self, FoundModel};
+use crate::models;
 use crate::output::{Block, NO_NUMBER, Report, sides, significant, table};
 use crate::progress::Counter;
 use crate::settings::Settings;
@@ -21,36 +20,13 @@ use crate::settings::Settings;
   ksom eval --data cifar10:data/cifar-10-batches-bin --part test
   ksom eval --data photos --size 256x256 --model runs/ksom")]
 pub struct EvalArgs {
-    /// The pictures: a path, or KIND:PATH as for `ksom train`
-    #[arg(long, value_name = "DATA")]
-    data: DataSpec,
-    /// Which part of the data set; the split is that of the model's training where it is known [default: test if the
-    /// data set has one, else its own validation part, else everything]
-    #[arg(long, value_enum)]
-    part: Option<PartName>,
-    /// Squash pictures to this size [default: as in training where it is known]
-    #[arg(long, value_name = "WxH", value_parser = size)]
-    size: Option<[u32; 2]>,
-    /// Pictures that are computed together
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    batch_size: u16,
-    /// Leave out pictures that cannot be read (all are tried once first), instead of stopping
-    #[arg(long)]
-    skip_unreadable: bool,
+    #[command(flatten)]
+    pictures: PartArgs,
     /// Add the result to metrics.jsonl in the model directory, so that its model card tells it
     #[arg(long)]
     record: bool,
     #[command(flatten)]
     model: ModelArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum PartName {
-    Train,
-    Valid,
-    Test,
-    All,
 }
 
 /// What was measured.
@@ -81,19 +57,11 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
         (false, _) => None,
     };
     let model = found.load(&settings.compute()?)?;
-    let recipe = recipe_of(&found, &model)?;
-    let preprocess = prepare(&args, recipe.as_ref(), &model);
-    let on_unreadable = if args.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
-    let options = DataOptions { on_unreadable, ..DataOptions::default() };
-    let options = recipe.as_ref().map_or(options, |recipe| recipe.data_options(&options));
-    let (part, sources, unreadable) = choose(&args, options)?;
-    for (name, reason) in unreadable {
-        settings.console.warn(&format!("left out {name}: {reason}"), None);
-    }
+    let Chosen { part, sources, preprocess } = args.pictures.choose(&found, &model, &settings.console)?;
 
     let total = sources.iter().map(|(_, source)| source.len()).sum();
     let counter = Counter::new(&settings.console, total, "pictures");
-    let options = EvaluateOptions { preprocess, batch_size: args.batch_size.into(), full: true };
+    let options = EvaluateOptions { preprocess, batch_size: args.pictures.batch_size.into(), full: true };
     let mut sets = Vec::new();
     let mut done = 0;
     for (set, source) in &sources {
@@ -106,70 +74,12 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
     if let Some(folder) = record {
         let step = model.config().provenance.steps.unwrap_or(0);
         let measured: Vec<_> = sets.iter().map(|set| (set.set.clone(), set.evaluation.clone())).collect();
-        let data = args.data.members().iter().filter_map(|member| member.path().file_name());
+        let data = args.pictures.data.members().iter().filter_map(|member| member.path().file_name());
         let data: Vec<_> = data.map(|name| name.to_string_lossy()).collect();
         record_evaluation(folder, step, &data.join(" + "), &measured)?;
     }
     let size = preprocess.resize.map(|resize| [resize.width, resize.height]);
-    Ok(EvalReport { model: args.model.model, data: args.data, part, size, mse, sets })
-}
-
-/// The recipe that a model was trained by: its run directory's (which may be the folder above, for `last`), or the
-/// built-in one of the recorded name and seed.
-fn recipe_of(found: &FoundModel, model: &Model) -> Result<Option<Recipe>> {
-    let folders = found.folder().into_iter().flat_map(|folder| [Some(folder), last_of(folder)]).flatten();
-    if let Some(path) = folders.map(|folder| folder.join("recipe.toml")).find(|path| path.is_file()) {
-        return Ok(Some(Recipe::find(&path.display().to_string(), &[])?));
-    }
-    let provenance = &model.config().provenance;
-    match provenance.recipe.as_deref().filter(|name| RECIPES.iter().any(|(known, _)| known == name)) {
-        Some(name) => {
-            let seed = format!("training.seed={}", provenance.seed.unwrap_or(0));
-            Ok(Some(Recipe::find(name, &[seed])?))
-        }
-        None => Ok(None),
-    }
-}
-
-/// The run directory whose folder `last` this is.
-fn last_of(folder: &Path) -> Option<&Path> {
-    folder.parent().filter(|_| folder.file_name().is_some_and(|name| name == "last"))
-}
-
-/// What is done to pictures: as asked for, else as in training.
-fn prepare(args: &EvalArgs, recipe: Option<&Recipe>, model: &Model) -> Preprocess {
-    let trained_size = model.config().preprocessing.trained_size;
-    match (args.size, recipe, trained_size) {
-        (Some(size), _, _) => ResizeChoice::Squash.preprocess(size),
-        (None, Some(recipe), _) => recipe.data.preprocess().fixed(),
-        (None, None, Some(size)) => ResizeChoice::Squash.preprocess(size),
-        (None, None, None) => Preprocess::default(),
-    }
-}
-
-type Chosen = (PartName, Vec<NamedSource>, Vec<(String, String)>);
-
-/// Opens the data and picks the part.
-fn choose(args: &EvalArgs, options: DataOptions) -> Result<Chosen> {
-    // Without a split, the training part is everything that is not the data set's own validation or test part.
-    let unsplit = DataOptions { valid_fraction: 0.0, valid_from: Default::default(), ..options };
-    let wants_split = matches!(args.part, Some(PartName::Train | PartName::Valid));
-    let DataSet { train, valid, test, unreadable, .. } =
-        open(&args.data, if wants_split { &options } else { &unsplit })?;
-    let train = vec![("train".to_string(), train)];
-    let (part, sources) = match args.part {
-        Some(PartName::Train) => (PartName::Train, train),
-        Some(PartName::Valid) => (PartName::Valid, valid),
-        Some(PartName::Test) => (PartName::Test, test),
-        Some(PartName::All) => (PartName::All, train.into_iter().chain(valid).chain(test).collect()),
-        None if !test.is_empty() => (PartName::Test, test),
-        None if !valid.is_empty() => (PartName::Valid, valid),
-        None => (PartName::All, train.into_iter().map(|(_, source)| ("all".to_string(), source)).collect()),
-    };
-    if sources.is_empty() {
-        bail!("{} has no pictures in that part: choose another --part", args.data);
-    }
-    Ok((part, sources, unreadable))
+    Ok(EvalReport { model: args.model.model, data: args.pictures.data, part, size, mse, sets })
 }
 
 impl Report for EvalReport {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::arguments::{ModelArgs, PictureArgs};
 use crate::failure::Usage;
 use crate::files::{
-    create_folder, create_folder_of, format_of, picture_file_names, refuse_existing, refuse_input, write_picture,
+    create_folder, format_of, picture_file_names, prepare_picture, refuse_existing, refuse_input, write_picture,
 };
 use crate::models;
 use crate::output::{Block, Report, significant, table};
@@ -112,11 +112,8 @@ fn outputs(args: &ReconstructArgs, inputs: &[Input]) -> Result<Vec<PathBuf>> {
     if let [_] = inputs
         && !is_folder(output)
     {
-        if format_of(output).is_none() {
-            bail!(Usage(format!("{} should end in .png, .jpg, .webp, .bmp or .tiff", output.display())));
-        }
         refuse_input(output, originals())?;
-        create_folder_of(output)?;
+        prepare_picture(output)?;
         return Ok(vec![output.clone()]);
     }
     if !output.is_dir() && (output.exists() || format_of(output).is_some()) {

@@ -61,6 +61,12 @@ fn own_parts_are_used_unless_a_split_is_asked_for() {
     let options = DataOptions { train_fraction: 0.9, ..DataOptions::default() };
     let fewer = open_at("folder:", folder.path(), &options).unwrap();
     assert_eq!((fewer.train.len(), fewer.valid[0].1.len()), (9, 3));
+    // At most so many validation pictures, spread over the set.
+    let options = |valid_images| DataOptions { valid_images: Some(valid_images), ..DataOptions::default() };
+    let few = open_at("folder:", folder.path(), &options(2)).unwrap().valid.remove(0).1;
+    assert_eq!((few.name(0), few.name(1)), (own.valid[0].1.name(0), own.valid[0].1.name(1)));
+    assert_eq!(few.len(), 2);
+    assert_eq!(open_at("folder:", folder.path(), &options(9)).unwrap().valid[0].1.len(), 3);
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! `ksom experiment`
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
+use ksom_vqvae::experiment::{Experiment, ExperimentOptions, ExperimentResults, Outcome};
+use ksom_vqvae::{DataAccess, Flow};
+use serde::Serialize;
+
+use crate::experiment_progress::ExperimentProgress;
+use crate::failure::FAILED;
+use crate::interrupt::Interrupt;
+use crate::output::{Block, Report, duration, table};
+use crate::settings::Settings;
+use crate::training::shell_word;
+
+/// Train a grid of configurations and seeds from one file, and compare them in tables and curves
+#[derive(Args)]
+#[command(after_help = "A file for 6 runs, each trained as by `ksom train` with these values of --set:
+  name = \"Mine\"
+  recipe = \"cifar10\"               # or a recipe file beside this one
+  data = \"folder:photos\"           # unless --data says so
+  seeds = [0, 1, 2]
+  set = [\"steps=2000\", \"validate_every=100\"]
+  baseline = \"ema\"                 # the others are compared with it
+  topology = true                  # measure the maps too
+  [[configurations]]
+  name = \"ema\"
+  label = \"EMA-VQ\"
+  set = [\"neighborhood=none\"]
+  [[configurations]]
+  name = \"ksom\"
+  [[figures]]                      # which share a plot; all where nothing is said
+  name = \"both\"
+  configurations = [\"ema\", \"ksom\"]
+
+Examples:
+  ksom experiment experiments/cifar10-cpu.toml --data cifar10:data/cifar-10-batches-bin --out runs/cifar10-cpu
+  ksom experiment experiments/cifar10.toml --out runs/cifar10 --jobs 4")]
+pub struct ExperimentArgs {
+    /// The experiment: configurations, seeds and what they have in common, in TOML
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The folder for the runs (DIR/CONFIGURATION/seed-N) and the results; the same command goes on where it was
+    /// stopped, and on a finished folder only writes the results anew
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The pictures, instead of the file's: a path, or KIND:PATH as for `ksom train`
+    #[arg(long, value_name = "DATA")]
+    data: Option<DataSpec>,
+    /// Trainings at a time, each with its share of the threads; results do not depend on it
+    #[arg(long, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
+    /// Leave out pictures that cannot be read (all are tried once first), instead of stopping
+    #[arg(long)]
+    skip_unreadable: bool,
+}
+
+/// What came of the experiment.
+#[derive(Serialize)]
+pub struct ExperimentReport {
+    out: PathBuf,
+    /// Runs that have ended, and all runs.
+    ended: usize,
+    runs: usize,
+    /// The files of results in `out`.
+    files: Vec<String>,
+    /// Time of this call in seconds.
+    seconds: f64,
+    #[serde(flatten)]
+    results: ExperimentResults,
+    /// What stopped it early, as an exit code.
+    #[serde(skip)]
+    stopped: Option<u8>,
+    /// The command that goes on.
+    #[serde(skip)]
+    command: String,
+}
+
+pub fn run(args: ExperimentArgs, settings: &Settings) -> Result<ExperimentReport> {
+    let experiment = Experiment::find(&args.file, args.data.as_ref())?;
+    let compute = settings.compute_for_training()?;
+    let on_unreadable = if args.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
+    let access = DataAccess { options: DataOptions { on_unreadable, ..DataOptions::default() }, cache: None };
+    let options = ExperimentOptions { jobs: args.jobs, access };
+    let before = ExperimentResults::collect(&experiment, &args.out)?;
+    let interrupt = Interrupt::listen()?;
+    let progress = ExperimentProgress::new(&experiment, &before, &settings.console);
+    let started = Instant::now();
+    let results = experiment.run(&args.out, &options, &compute, &|run, event| {
+        progress.tell(run, &event);
+        if interrupt.exit_code().is_none() {
+            return Flow::Continue;
+        }
+        progress.stopping();
+        Flow::Stop
+    })?;
+    drop(progress);
+    let (ended, runs) = results.ended();
+    let files = results.write(&args.out).context("the runs are safe, but the results could not be written")?;
+    let mut command = format!("ksom experiment {}", shell_word(&args.file.display().to_string()));
+    command += &format!(" --out {}", shell_word(&args.out.display().to_string()));
+    if let Some(data) = &args.data {
+        command += &format!(" --data {}", shell_word(&data.to_string()));
+    }
+    Ok(ExperimentReport {
+        out: args.out,
+        ended,
+        runs,
+        files,
+        seconds: started.elapsed().as_secs_f64(),
+        results,
+        stopped: if ended < runs { interrupt.exit_code() } else { None },
+        command,
+    })
+}
+
+impl ExperimentReport {
+    /// Whether a run failed in a way that may not come again: a full disk, a picture that was missing.
+    fn may_be_tried_again(&self) -> bool {
+        let outcomes = self.results.configurations.iter().flat_map(|configuration| &configuration.runs);
+        outcomes
+            .filter_map(|run| run.outcome.as_ref())
+            .any(|outcome| matches!(outcome, Outcome::Failed { certain: false, .. }))
+    }
+}
+
+impl Report for ExperimentReport {
+    fn blocks(&self) -> Vec<Block> {
+        let time = duration(self.seconds);
+        let (ended, runs) = (self.ended, self.runs);
+        let headline = match self.stopped {
+            Some(_) => format!("stopped: {ended} of {runs} runs have ended ({time})"),
+            None => format!("{ended} of {runs} runs have ended ({time})"),
+        };
+        let (header, rows) = self.results.table();
+        let mut blocks = vec![Block::Line(headline), table(&header, rows)];
+        let (header, rows) = self.results.topology_table();
+        if !rows.is_empty() {
+            blocks.push(Block::Line(String::new()));
+            blocks.push(table(&header, rows));
+        }
+        for (label, seed, reason) in self.results.failures() {
+            blocks.push(Block::Line(format!("failed: {label}, seed {seed}: {reason}")));
+        }
+        blocks.push(Block::Line(format!("written to {}: {}", self.out.display(), self.files.join(", "))));
+        if self.stopped.is_some() || self.may_be_tried_again() {
+            blocks.push(Block::Line(format!("next: {}", self.command)));
+        }
+        blocks
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self.stopped {
+            Some(code) => code,
+            None if self.may_be_tried_again() => FAILED,
+            None => 0,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `ksom perturb`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use image::RgbImage;
+use image::imageops::{FilterType, resize};
+use ksom_vqvae::figures::shift_codes;
+use ksom_vqvae::{Model, metrics};
+use serde::Serialize;
+
+use crate::arguments::PictureArgs;
+use crate::files::{prepare_picture, refuse_input, write_picture};
+use crate::models;
+use crate::output::{Block, NO_NUMBER, Report, pictures, table};
+use crate::pictures::{find, for_each_batch};
+use crate::settings::Settings;
+use crate::sheet::sheet;
+
+/// How many of the pictures are shown, and about how large.
+const SHOWN: usize = 4;
+const LONGEST_SIDE: u32 = 128;
+
+/// Shift all codes of pictures on the grid, and show and measure what that does
+#[derive(Args)]
+#[command(
+    after_help = "All codes of a picture move by −K to K cells along an axis of the grid; where the grid ends they
+stay at its edge. The sheet has a row for each axis, and with --with the other model's row below
+it: the original, then the reconstructions from −K to K. Only the first 4 pictures are shown;
+errors are means over all.
+
+Examples:
+  ksom perturb cifar10-ksom photo.jpg -o shifted.png
+  ksom perturb runs/ksom photos/ --with runs/ema -k 5 -o shifted.png"
+)]
+pub struct PerturbArgs {
+    /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
+    #[arg(value_name = "MODEL")]
+    model: String,
+    #[command(flatten)]
+    pictures: PictureArgs,
+    /// Another model to compare with
+    #[arg(long, value_name = "MODEL")]
+    with: Option<String>,
+    /// The largest offset
+    #[arg(short, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
+    k: u8,
+    /// The sheet of pictures, such as shifted.png (replaced if it is there)
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// What came out.
+#[derive(Serialize)]
+pub struct PerturbReport {
+    output: PathBuf,
+    pictures: usize,
+    skipped: usize,
+    models: Vec<ModelErrors>,
+}
+
+#[derive(Serialize)]
+struct ModelErrors {
+    model: String,
+    grid: Vec<usize>,
+    errors: Vec<ShiftError>,
+}
+
+/// The error of the reconstruction from shifted codes.
+#[derive(Serialize)]
+struct ShiftError {
+    axis: usize,
+    offset: i64,
+    /// Mean squared error of pixels in 0..255, mean over the pictures.
+    mse: f64,
+}
+
+pub fn run(args: PerturbArgs, settings: &Settings) -> Result<PerturbReport> {
+    let inputs = find(&args.pictures)?;
+    refuse_input(&args.output, inputs.iter().map(|input| input.path.as_path()))?;
+    prepare_picture(&args.output)?;
+    let compute = settings.compute()?;
+    let names: Vec<String> = std::iter::once(args.model.clone()).chain(args.with.clone()).collect();
+    let models = names.iter().map(|name| models::find(name, settings)?.load(&compute));
+    let models = models.collect::<Result<Vec<Model>>>()?;
+    let k = i64::from(args.k);
+    let axes = models.iter().map(axes_of).max().unwrap_or(0);
+    let offsets = 2 * k as usize + 1;
+    let mut sums: Vec<Vec<f64>> = models.iter().map(|model| vec![0.0; axes_of(model) * offsets]).collect();
+    let mut rows = Vec::new();
+    let mut shown = 0;
+    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |_, originals| {
+        for original in originals {
+            let mut by_model = Vec::new();
+            for (model, sums) in models.iter().zip(&mut sums) {
+                let shifted = decode_shifted(model, original, k)?;
+                for (sum, (mse, _)) in sums.iter_mut().zip(&shifted) {
+                    *sum += mse;
+                }
+                by_model.push(shifted);
+            }
+            if shown < SHOWN {
+                shown += 1;
+                for axis in 0..axes {
+                    for shifted in by_model.iter().filter_map(|shifted| shifted.chunks(offsets).nth(axis)) {
+                        let pictures = shifted.iter().map(|(_, picture)| picture.clone());
+                        rows.push(std::iter::once(shown_size(original)).chain(pictures).collect());
+                    }
+                }
+            }
+        }
+        Ok(())
+    })?;
+    write_picture(&args.output, &sheet(&rows))?;
+    let models = names.into_iter().zip(&models).zip(sums).map(|((name, model), sums)| {
+        let places = (0..axes_of(model)).flat_map(|axis| (-k..=k).map(move |offset| (axis, offset)));
+        let errors =
+            places.zip(sums).map(|((axis, offset), sum)| ShiftError { axis, offset, mse: sum / count.read as f64 });
+        ModelErrors { model: name, grid: model.config().quantizer.grid.clone(), errors: errors.collect() }
+    });
+    Ok(PerturbReport { output: args.output, pictures: count.read, skipped: count.skipped, models: models.collect() })
+}
+
+fn axes_of(model: &Model) -> usize {
+    model.config().quantizer.grid.len()
+}
+
+/// Errors of the reconstructions from codes shifted by −k … k along each axis in turn, and their pictures at the size
+/// that is shown.
+fn decode_shifted(model: &Model, original: &RgbImage, k: i64) -> Result<Vec<(f64, RgbImage)>> {
+    let codes = model.encode_images(std::slice::from_ref(original))?;
+    let mut decoded = Vec::new();
+    for axis in 0..axes_of(model) {
+        for offset in -k..=k {
+            for codes in &codes {
+                let shifted = shift_codes(model, codes, axis, offset)?;
+                for picture in model.decode_images(&[shifted])? {
+                    decoded.push((metrics::mse(original, &picture)?, shown_size(&picture)));
+                }
+            }
+        }
+    }
+    Ok(decoded)
+}
+
+/// Large pictures are shrunk, small ones enlarged by a whole number.
+fn shown_size(picture: &RgbImage) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let longest = width.max(height).max(1);
+    if longest > LONGEST_SIDE {
+        let side = |side: u32| (u64::from(side) * u64::from(LONGEST_SIDE) / u64::from(longest)).max(1) as u32;
+        return resize(picture, side(width), side(height), FilterType::CatmullRom);
+    }
+    let factor = LONGEST_SIDE / longest;
+    resize(picture, width * factor, height * factor, FilterType::Nearest)
+}
+
+impl Report for PerturbReport {
+    fn blocks(&self) -> Vec<Block> {
+        let axes = self.models.iter().map(|model| model.grid.len()).max().unwrap_or(0);
+        let offsets: Vec<i64> =
+            self.models[0].errors.iter().filter(|error| error.axis == 0).map(|error| error.offset).collect();
+        let header: Vec<&str> =
+            ["axis", "offset"].into_iter().chain(self.models.iter().map(|model| model.model.as_str())).collect();
+        let mut rows = Vec::new();
+        for axis in 0..axes {
+            for &offset in &offsets {
+                let cells = self.models.iter().map(|model| {
+                    let error = model.errors.iter().find(|error| (error.axis, error.offset) == (axis, offset));
+                    error.map_or(NO_NUMBER.to_string(), |error| format!("{:.2}", error.mse))
+                });
+                rows.push([(axis + 1).to_string(), offset.to_string()].into_iter().chain(cells).collect());
+            }
+        }
+        vec![
+            Block::Line(format!(
+                "MSE (0..255) of {} from codes shifted on the grid; {} shown in {}",
+                pictures(self.pictures),
+                if self.pictures > SHOWN { "the first 4" } else { "all" },
+                Path::new(&self.output).display()
+            )),
+            table(&header, rows),
+        ]
+    }
+}

@@ -1,0 +1,30 @@
+//! Experiments: configurations × seeds, trained one by one, and what came of them in tables and curves.
+//!
+//! ```no_run
+//! use std::num::NonZeroUsize;
+//! use std::path::Path;
+//!
+//! use ksom_vqvae::experiment::{Experiment, ExperimentOptions};
+//! use ksom_vqvae::{Compute, DataAccess, Flow};
+//!
+//! let experiment = Experiment::find(Path::new("experiments/cifar10-cpu.toml"), None)?;
+//! let options = ExperimentOptions { jobs: NonZeroUsize::MIN, access: DataAccess::default() };
+//! let dir = Path::new("runs/cifar10-cpu");
+//! let results = experiment.run(dir, &options, &Compute::cpu(), &|_, _| Flow::Continue)?;
+//! results.write(dir)?;
+//! # Ok::<(), ksom_vqvae::Error>(())
+//! ```
+
+mod curves;
+mod outcome;
+mod plan;
+mod results;
+mod runner;
+mod statistics;
+mod text;
+
+pub use outcome::{LevelTopology, Outcome};
+pub use plan::{Configuration, Experiment, FigureGroup};
+pub use results::{Budget, ConfigurationResult, ExperimentResults, LevelResult, RunResult};
+pub use runner::{ExperimentEvent, ExperimentOptions, RunName};
+pub use statistics::{Spread, first_within};

@@ -1,0 +1,265 @@
+//! Running an experiment: what is left of it, some runs at a time.
+
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::compute::Compute;
+use crate::error::{Error, Result};
+use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use crate::experiment::outcome::{LevelTopology, Outcome};
+use crate::experiment::plan::Experiment;
+use crate::experiment::results::ExperimentResults;
+use crate::files::{read_text, write_atomic};
+use crate::model::Model;
+use crate::recipe::Recipe;
+use crate::run_lock::RunLock;
+use crate::trainer::{DataAccess, Event, Flow, Trainer};
+use crate::training_state::training_path;
+
+/// How an experiment is run; none of it changes its results.
+#[derive(Clone, Debug)]
+pub struct ExperimentOptions {
+    /// Trainings at a time; each has its share of the threads.
+    pub jobs: NonZeroUsize,
+    /// How pictures are read.
+    pub access: DataAccess,
+}
+
+/// One run of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunName {
+    /// The number of its configuration.
+    pub configuration: usize,
+    /// The number of its seed.
+    pub seed: usize,
+}
+
+/// What an experiment tells of its runs.
+#[derive(Clone, Debug)]
+pub enum ExperimentEvent {
+    /// It begins, or goes on after so many steps.
+    Started {
+        /// Steps done.
+        step: u64,
+    },
+    /// It goes on.
+    Training(Event),
+    /// Its map is measured.
+    Measuring,
+    /// It has ended.
+    Ended(Outcome),
+}
+
+impl Experiment {
+    /// A run's directory in the experiment's folder `dir`.
+    pub fn run_dir(&self, dir: &Path, run: RunName) -> PathBuf {
+        dir.join(&self.configurations[run.configuration].name).join(format!("seed-{}", self.seeds[run.seed]))
+    }
+
+    /// A run's recipe.
+    pub fn recipe_of(&self, run: RunName) -> &Recipe {
+        &self.configurations[run.configuration].recipes[run.seed]
+    }
+
+    /// All runs: every configuration with the first seed, then with the second, and so on.
+    pub fn run_names(&self) -> impl Iterator<Item = RunName> + '_ {
+        (0..self.seeds.len())
+            .flat_map(|seed| (0..self.configurations.len()).map(move |configuration| RunName { configuration, seed }))
+    }
+
+    /// Trains what is left of the experiment in the folder `dir`, and gives the results of what has ended by then.
+    ///
+    /// A run that fails is recorded as failed and does not stop the others. `on_event` is told of each run, from
+    /// several threads where several run at a time, and can ask all of them to stop: they write a checkpoint, and the
+    /// same call goes on from there.
+    ///
+    /// # Errors
+    /// `dir` holds runs by other recipes or on other data, another experiment runs in it, or it cannot be written.
+    pub fn run(
+        &self,
+        dir: &Path,
+        options: &ExperimentOptions,
+        compute: &Compute,
+        on_event: &(dyn Fn(RunName, ExperimentEvent) -> Flow + Sync),
+    ) -> Result<ExperimentResults> {
+        std::fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
+        let _lock = RunLock::acquire(dir)?;
+        self.check_data(dir)?;
+        let mut left = Vec::new();
+        for run in self.run_names() {
+            let run_dir = self.run_dir(dir, run);
+            self.check_recipe(run, &run_dir)?;
+            if !Outcome::read(&run_dir)?.is_some_and(|outcome| outcome.is_settled(self.topology)) {
+                left.push(run);
+            }
+        }
+        if !left.is_empty() {
+            // Data that cannot be opened are the experiment's failure, not that of each run.
+            let recipe = self.recipe_of(left[0]);
+            ksom_datasets::open(&self.data, &recipe.data_options(&options.access.options))?;
+            write_atomic(&data_path(dir), self.data_text().as_bytes())?;
+        }
+        let work =
+            Work { experiment: self, dir, access: &options.access, compute, on_event, stop: AtomicBool::new(false) };
+        work.all(&left, options.jobs.get())?;
+        ExperimentResults::collect(self, dir)
+    }
+
+    /// Refuses data that are named otherwise than those of the runs in `dir`.
+    fn check_data(&self, dir: &Path) -> Result<()> {
+        const MAX_SPEC_BYTES: u64 = 1 << 20;
+        let path = data_path(dir);
+        if !path.exists() {
+            return Ok(());
+        }
+        let found = read_text(&path, MAX_SPEC_BYTES)?;
+        if found != self.data_text() {
+            return Err(Error::file(
+                &path,
+                format!("the runs there were trained on {}, not on {}: choose another folder", found.trim(), self.data),
+            ));
+        }
+        Ok(())
+    }
+
+    fn data_text(&self) -> String {
+        format!("{}\n", self.data)
+    }
+
+    /// Refuses a run that was started by another recipe.
+    fn check_recipe(&self, run: RunName, run_dir: &Path) -> Result<()> {
+        let path = run_dir.join("recipe.toml");
+        if !path.exists() {
+            return Ok(());
+        }
+        let differ = Recipe::find(&path.display().to_string(), &[])?.differences(self.recipe_of(run), false);
+        if differ.is_empty() {
+            return Ok(());
+        }
+        Err(Error::file(
+            &path,
+            format!(
+                "{} has changed since this run was started and would now train another model: it differs in {}. Undo \
+                 the change, choose another folder, or remove that run",
+                self.path.display(),
+                differ.join(", ")
+            ),
+        ))
+    }
+}
+
+/// Where an experiment's folder names its data.
+fn data_path(dir: &Path) -> PathBuf {
+    dir.join("data.txt")
+}
+
+/// The runs under way.
+struct Work<'a> {
+    experiment: &'a Experiment,
+    dir: &'a Path,
+    access: &'a DataAccess,
+    compute: &'a Compute,
+    on_event: &'a (dyn Fn(RunName, ExperimentEvent) -> Flow + Sync),
+    stop: AtomicBool,
+}
+
+impl Work<'_> {
+    /// Does the runs that are left, `jobs` at a time.
+    fn all(&self, left: &[RunName], jobs: usize) -> Result<()> {
+        let jobs = jobs.clamp(1, left.len().max(1));
+        let threads = (rayon::current_num_threads() / jobs).max(1);
+        let queue = Mutex::new(left.iter().copied());
+        let worker = || -> Result<()> {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .map_err(|error| Error::Invalid(format!("cannot start {threads} threads: {error}")))?;
+            while !self.stop.load(Ordering::Relaxed) {
+                // Nobody panics while holding the queue.
+                let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
+                let Some(run) = next else { break };
+                pool.install(|| self.one(run)).inspect_err(|_| self.stop.store(true, Ordering::Relaxed))?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
+            let ended: Vec<Result<()>> =
+                workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic))).collect();
+            ended.into_iter().collect()
+        })
+    }
+
+    fn tell(&self, run: RunName, event: ExperimentEvent) -> Flow {
+        let flow = (self.on_event)(run, event);
+        if flow == Flow::Stop {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        if self.stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue }
+    }
+
+    /// Does one run as far as it goes, and records how it ended.
+    fn one(&self, run: RunName) -> Result<()> {
+        let run_dir = self.experiment.run_dir(self.dir, run);
+        let outcome = match self.train(run, &run_dir) {
+            Ok(None) => return Ok(()),
+            Ok(Some(outcome)) => outcome,
+            Err(error) => Outcome::failed(&error),
+        };
+        outcome.write(&run_dir)?;
+        self.tell(run, ExperimentEvent::Ended(outcome));
+        Ok(())
+    }
+
+    /// Trains to the end; nothing if it was asked to stop before.
+    fn train(&self, run: RunName, run_dir: &Path) -> Result<Option<Outcome>> {
+        let data = &self.experiment.data;
+        let mut trainer = if training_path(run_dir).is_file() {
+            Trainer::resume(run_dir, Some(data), self.access, self.compute)?
+        } else {
+            let recipe = self.experiment.recipe_of(run).clone();
+            Trainer::start(recipe, data, self.access, run_dir, self.compute, None)?
+        };
+        self.tell(run, ExperimentEvent::Started { step: trainer.steps_done() });
+        let summary = trainer.run(&mut |event| self.tell(run, ExperimentEvent::Training(event)))?;
+        if summary.stopped {
+            return Ok(None);
+        }
+        let topology = match self.experiment.topology {
+            true => Some(self.topology(run, run_dir, &trainer)?),
+            false => None,
+        };
+        Ok(Some(Outcome::Finished { steps: summary.steps, topology }))
+    }
+
+    /// How good the maps of the run's best weights are.
+    fn topology(&self, run: RunName, run_dir: &Path, trainer: &Trainer) -> Result<Vec<LevelTopology>> {
+        self.tell(run, ExperimentEvent::Measuring);
+        let model = Model::load(run_dir, self.compute)?;
+        let batch_size = trainer.recipe().training.batch_size;
+        let options = EvaluateOptions { preprocess: trainer.preprocess(), batch_size, full: true };
+        let sets: Result<Vec<Evaluation>> =
+            trainer.data().valid.iter().map(|(_, source)| evaluate(&model, source, &options, &mut |_| {})).collect();
+        Ok(level_topologies(&sets?))
+    }
+}
+
+/// The means over sets.
+fn level_topologies(sets: &[Evaluation]) -> Vec<LevelTopology> {
+    let Some(first) = sets.first() else { return Vec::new() };
+    let of_level = |(number, level): (usize, &crate::evaluation::LevelEvaluation)| {
+        let maps: Vec<_> = sets.iter().filter_map(|set| set.levels.get(number)?.map.as_ref()).collect();
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        let topologies: Option<Vec<_>> = maps.iter().map(|map| map.topology.as_ref()).collect();
+        LevelTopology {
+            level: level.name.to_string(),
+            topographic_error: mean(maps.iter().map(|map| map.topographic_error).collect()),
+            correlation: topologies.as_ref().map(|found| mean(found.iter().map(|t| t.correlation).collect())),
+            p_value: topologies.map(|found| found.iter().map(|t| t.p_value).fold(0.0, f64::max)),
+        }
+    };
+    first.levels.iter().enumerate().map(of_level).collect()
+}

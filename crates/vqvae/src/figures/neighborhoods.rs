@@ -1,0 +1,97 @@
+//! The shapes of neighbourhoods, early and late in a training.
+
+use image::RgbImage;
+use ksom_quantizers::{Grid, Neighborhood, NeighborhoodKind, QuantizerConfig};
+
+use crate::error::{Error, Result};
+use crate::figures::chart::{Chart, Curve, CurvePoint, chart_svg};
+use crate::figures::code_map::white;
+use crate::figures::heat::{fill_cell, shade};
+use crate::figures::layout::GridLayout;
+
+/// The kinds that have a shape, and their names.
+const KINDS: [(NeighborhoodKind, &str); 2] =
+    [(NeighborhoodKind::Hard, "Hard neighbourhood"), (NeighborhoodKind::Gaussian, "Gaussian neighbourhood")];
+
+/// The largest grid distance that is drawn, and how finely.
+const MAX_DISTANCE: f64 = 12.0;
+const POINTS_PER_CELL: usize = 50;
+
+/// Draws how much a code learns of another one's samples over their distance on the grid: the hard neighbourhood above
+/// the gaussian one, a line per step in `steps`, with the τ and the base of `config`.
+///
+/// # Errors
+/// The configuration is out of bounds, or there is no step.
+pub fn neighborhood_svg(config: &QuantizerConfig, steps: &[u64]) -> Result<String> {
+    let charts = KINDS.iter().map(|&(kind, title)| {
+        let neighborhood = of_kind(config, kind)?;
+        let points = |t: u64| {
+            let distances = (0..=MAX_DISTANCE as usize * POINTS_PER_CELL).map(|at| at as f64 / POINTS_PER_CELL as f64);
+            distances.map(|distance| CurvePoint::single(distance, neighborhood.weight(distance, t))).collect()
+        };
+        let curves = steps.iter().map(|&t| Curve { label: format!("step {t}"), points: points(t) }).collect();
+        let title = format!("{title}, τ = {}", config.shrink_step);
+        Ok(Chart { title, x: "distance on the grid".into(), y: "weight".into(), logarithmic: false, curves })
+    });
+    if steps.is_empty() {
+        return Err(Error::Invalid("there is no step to draw a neighbourhood at".into()));
+    }
+    chart_svg(&charts.collect::<Result<Vec<_>>>()?)
+}
+
+/// Draws the neighbourhood of the code in the middle of the grid, a square of `cell` pixels a code, the darker, the
+/// more it learns along: hard above gaussian, from left to right at each of `steps`.
+///
+/// # Errors
+/// The configuration is out of bounds, there is no step, or the picture does not fit into memory.
+pub fn neighborhood_picture(config: &QuantizerConfig, steps: &[u64], cell: u32) -> Result<RgbImage> {
+    let grid = Grid::new(config.grid.clone())?;
+    if steps.is_empty() || cell == 0 {
+        return Err(Error::Invalid("there is no step to draw a neighbourhood at, or no pixel to a cell".into()));
+    }
+    let layout = GridLayout::new(&grid, cell);
+    let (width, height) = layout.size();
+    let gap = cell.saturating_mul(2);
+    let columns = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    let too_large = || Error::Invalid(format!("{columns} neighbourhoods of {width}×{height} do not fit on a picture"));
+    let total = columns.checked_mul(width.saturating_add(gap)).map(|total| total - gap).ok_or_else(too_large)?;
+    let rows = (KINDS.len() as u32).saturating_mul(height.saturating_add(gap)).saturating_sub(gap);
+    let mut picture = white((total, rows))?;
+    let middle: Vec<usize> = grid.shape().iter().map(|side| side / 2).collect();
+    let middle = grid.code_at(&middle)?;
+    for (row, &(kind, _)) in KINDS.iter().enumerate() {
+        let neighborhood = of_kind(config, kind)?;
+        for (column, &t) in steps.iter().enumerate() {
+            let mut map = white((width, height))?;
+            for code in 0..grid.len() {
+                fill_cell(&mut map, &layout, code, shade(neighborhood.weight(grid.distance(middle, code)?, t)));
+            }
+            let place = |number: usize, side: u32| (number as u32 * (side + gap)).into();
+            image::imageops::replace(&mut picture, &map, place(column, width), place(row, height));
+        }
+    }
+    Ok(picture)
+}
+
+fn of_kind(config: &QuantizerConfig, kind: NeighborhoodKind) -> Result<Neighborhood> {
+    Ok(Neighborhood::new(&QuantizerConfig { neighborhood: kind, ..config.clone() })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_are_drawn_at_every_step() {
+        let config = QuantizerConfig::ksom(12, 4);
+        let svg = neighborhood_svg(&config, &[0, 1000]).unwrap();
+        assert!(svg.contains("Hard neighbourhood") && svg.contains("Gaussian") && svg.contains("step 1000"));
+        let picture = neighborhood_picture(&config, &[0, 10, 1000], 2).unwrap();
+        // 4 × 3 cells of 2 pixels, and gaps of 4.
+        assert_eq!(picture.dimensions(), (3 * 8 + 2 * 4, 2 * 6 + 4));
+        // The code itself learns in full, its neighbours ever less.
+        let dark = |x, y| *picture.get_pixel(x, y) == shade(1.0);
+        assert!(dark(4, 2) && dark(2, 2) && !dark(0, 2) && dark(24 + 4, 2) && !dark(24 + 2, 2));
+        assert!(neighborhood_svg(&config, &[]).is_err() && neighborhood_picture(&config, &[], 2).is_err());
+    }
+}
