@@ -127,6 +127,7 @@ fn other_runs_are_not_mixed_in() {
 fn hostile_experiments_are_refused_by_name() {
     let space = Workspace::new();
     let deep = format!("x = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let with_data = |text: &str| format!("data = \"folder:nowhere\"\n{text}");
     let many: Vec<String> = (0..2000).map(|n| format!("[[configurations]]\nname = \"c{n}\"\n")).collect();
     for (name, text, says) in [
         ("empty.toml", String::new(), "name"),
@@ -135,7 +136,7 @@ fn hostile_experiments_are_refused_by_name() {
         ("many.toml", TINY.to_string() + &many.concat(), "1024 configurations"),
         ("climbs.toml", TINY.replace("\"ksom\"", "\"../../ksom\""), "file names"),
         ("seeds.toml", TINY.replace("[0, 3]", "[-1]"), "expected an experiment"),
-        ("huge.toml", TINY.replace("num_codes=16", "num_codes=99999999999"), "99999999999"),
+        ("huge.toml", with_data(&TINY.replace("num_codes=16", "num_codes=99999999999")), "99999999999"),
         ("data.toml", TINY.to_string(), "--data"),
         ("large.toml", " ".repeat((1 << 20) + 1), "1048576 bytes"),
     ] {

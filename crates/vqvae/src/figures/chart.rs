@@ -230,7 +230,16 @@ mod tests {
 
     #[test]
     fn strange_values_are_left_out() {
-        for values in [&[][..], &[0.0], &[f64::NAN, 1.0], &[f64::INFINITY], &[-1.0, 0.0], &[3.0; 3], &[1e-300, 1e300], &[-1e30, 1e30]] {
+        for values in [
+            &[][..],
+            &[0.0],
+            &[f64::NAN, 1.0],
+            &[f64::INFINITY],
+            &[-1.0, 0.0],
+            &[3.0; 3],
+            &[1e-300, 1e300],
+            &[-1e30, 1e30],
+        ] {
             for logarithmic in [false, true] {
                 let svg = chart_svg(&[chart(logarithmic, values)]).unwrap();
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{values:?}");
