@@ -85,6 +85,48 @@ fn updates_agree_with_the_dense_computation() {
     }
 }
 
+/// EMA-VQ as arXiv 1711.00937 (appendix A.1) has it, in f64 and without any neighbourhood, beside KSOM's update.
+#[test]
+fn ema_vq_is_the_case_without_neighbors() {
+    let (decay, epsilon, k, dim, n) = (0.99, 1e-5, 64, 16, 2000);
+    for (backend, counter_init) in BACKENDS.iter().flat_map(|&backend| [(backend, 0.0), (backend, 1.0)]) {
+        let config = QuantizerConfig { counter_init, ..QuantizerConfig::ema_vq(k, dim) };
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let initial = initial_state(&config, &mut rng).unwrap();
+        let mut quantizer = build_from(&config, &initial, backend).unwrap();
+        let mut w = numbers(quantizer.codebook());
+        let (mut sums, mut counts) = (w.clone(), vec![counter_init; k]);
+        let mut worst: f64 = 0.0;
+        for step in 0..50 {
+            let x = normal((n, dim), &mut rng);
+            let codes = quantizer.forward(&x).unwrap().codes;
+            quantizer.observe(&x, &codes).unwrap();
+            quantizer.step().unwrap();
+            let x = numbers(&x);
+            let mut chosen = vec![0.0; k];
+            let mut totals = vec![0.0; k * dim];
+            for (x, code) in x.chunks(dim).zip(numbers(&codes)) {
+                let code = code as usize;
+                chosen[code] += 1.0;
+                totals[code * dim..][..dim].iter_mut().zip(x).for_each(|(total, x)| *total += x);
+            }
+            let all: f64 = counts.iter().zip(&chosen).map(|(count, new)| decay * count + (1.0 - decay) * new).sum();
+            for code in 0..k {
+                let count = decay * counts[code] + (1.0 - decay) * chosen[code];
+                counts[code] = (count + epsilon) / (all + k as f64 * epsilon) * all;
+                for at in code * dim..(code + 1) * dim {
+                    sums[at] = decay * sums[at] + (1.0 - decay) * totals[at];
+                    w[at] = sums[at] / counts[code];
+                }
+            }
+            let expected = Tensor::from_slice(&w, (k, dim), &Device::Cpu).unwrap();
+            let what = format!("EMA-VQ, {backend:?}, counts from {counter_init}: codebook after step {step}");
+            worst = worst.max(assert_close(quantizer.codebook(), &expected, &what));
+        }
+        println!("EMA-VQ, {backend:?}, counts from {counter_init}: {worst:.4} of the tolerance after 50 steps");
+    }
+}
+
 #[test]
 fn the_smallest_shapes_work() {
     for backend in BACKENDS {
