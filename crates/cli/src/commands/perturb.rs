@@ -1,6 +1,6 @@
 //! `ksom perturb`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -178,7 +178,7 @@ impl Report for PerturbReport {
                 "MSE (0..255) of {} from codes shifted on the grid; {} shown in {}",
                 pictures(self.pictures),
                 if self.pictures > SHOWN { "the first 4" } else { "all" },
-                Path::new(&self.output).display()
+                self.output.display()
             )),
             table(&header, rows),
         ]

@@ -14,7 +14,7 @@ use crate::run_log::{LoggedLevel, LoggedValidation, RunLog};
 
 /// Factors of the best error within which a training counts as nearly done.
 const NEAR: f64 = 1.1;
-const NEARER_STILL_FAR: f64 = 1.2;
+const FAIRLY_NEAR: f64 = 1.2;
 
 /// The results of an experiment.
 #[derive(Clone, Debug, Serialize)]
@@ -186,7 +186,7 @@ fn read_run(experiment: &Experiment, dir: &Path, run: RunName) -> Result<RunResu
         best_mse: best.map(|(_, mse)| mse),
         best_step: best.map(|(step, _)| step),
         steps_to_1_1: within(NEAR),
-        steps_to_1_2: within(NEARER_STILL_FAR),
+        steps_to_1_2: within(FAIRLY_NEAR),
         steps_to_baseline: None,
         validations,
     })

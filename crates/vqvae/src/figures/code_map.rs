@@ -129,8 +129,8 @@ mod tests {
                 let mut done = 0;
                 let options = MapOptions { level, fixed: 2, enlarge: 1 };
                 let map = code_map(&model, &options, &mut |codes| done = codes).unwrap();
-                // 6 codes on 3 × 2 cells of 2 × 2 strides.
-                assert_eq!((map.dimensions(), done), ((6 * stride, 4 * stride), 6));
+                // 6 codes on 2 × 3 cells of 2 × 2 strides.
+                assert_eq!((map.dimensions(), done), ((4 * stride, 6 * stride), 6));
                 // Each tile repeats itself: nothing in it depends on its place in the field.
                 for (x, y, pixel) in map.enumerate_pixels() {
                     let (to_x, to_y) = (x - x % (2 * stride) + x % stride, y - y % (2 * stride) + y % stride);

@@ -87,11 +87,11 @@ mod tests {
         let svg = neighborhood_svg(&config, &[0, 1000]).unwrap();
         assert!(svg.contains("Hard neighbourhood") && svg.contains("Gaussian") && svg.contains("step 1000"));
         let picture = neighborhood_picture(&config, &[0, 10, 1000], 2).unwrap();
-        // 4 × 3 cells of 2 pixels, and gaps of 4.
-        assert_eq!(picture.dimensions(), (3 * 8 + 2 * 4, 2 * 6 + 4));
+        // 3 × 4 cells of 2 pixels, and gaps of 4.
+        assert_eq!(picture.dimensions(), (3 * 6 + 2 * 4, 2 * 8 + 4));
         // The code itself learns in full, its neighbours ever less.
         let dark = |x, y| *picture.get_pixel(x, y) == shade(1.0);
-        assert!(dark(4, 2) && dark(2, 2) && !dark(0, 2) && dark(24 + 4, 2) && !dark(24 + 2, 2));
+        assert!(dark(2, 4) && dark(0, 4) && !dark(2, 0) && dark(10 + 2, 4) && !dark(10, 4));
         assert!(neighborhood_svg(&config, &[]).is_err() && neighborhood_picture(&config, &[], 2).is_err());
     }
 }
