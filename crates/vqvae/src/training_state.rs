@@ -93,6 +93,10 @@ impl TrainingState {
             let found = progress.format_version;
             return Err(Error::file(&path, format!("expected format version {FORMAT_VERSION}, found {found}")));
         }
+        if let Some(best) = progress.best.filter(|best| best.step > progress.step) {
+            let message = format!("its best validation is of step {}, after its own {}", best.step, progress.step);
+            return Err(Error::file(&path, message));
+        }
         let (mut model, mut optimizer) = (BTreeMap::new(), BTreeMap::new());
         for (name, tensor) in file.tensors(&path)? {
             match name.split_once('.') {
