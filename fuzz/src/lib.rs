@@ -4,9 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use ksom_datasets::{
-    DataKind, DataOptions, DataSpec, DecodeOptions, RgbImage, decode_bytes, open,
-};
+use ksom_datasets::{DataKind, DataOptions, DataSpec, DecodeOptions, RgbImage, decode_bytes, open};
 use ksom_quantizers::QuantizerConfig;
 use ksom_vqvae::pth::{PthFile, PthValue};
 use ksom_vqvae::{
@@ -198,7 +196,8 @@ pub fn pth(bytes: &[u8]) {
 pub fn recipe(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (text, set) = text.split_once('\0').unwrap_or((text, ""));
-    for recipe in [Recipe::parse(text, "fuzz", &[]), Recipe::find("cifar10", &[set.to_string()])].into_iter().flatten() {
+    for recipe in [Recipe::parse(text, "fuzz", &[]), Recipe::find("cifar10", &[set.to_string()])].into_iter().flatten()
+    {
         assert_eq!(Recipe::parse(&recipe.to_toml(), "again", &[]).unwrap(), recipe);
     }
 }

@@ -63,6 +63,7 @@ pub use hub::{
 pub use hub::{Listing, RemoteFile};
 pub use images::{CodeGrid, ImageCodes};
 pub use ksom_kernels::{AdamW, Backend, instruction_set};
+pub use memory::require_for_training;
 pub use model::Model;
 pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;

@@ -127,7 +127,12 @@ impl DataAccess {
         let preprocess = recipe.data.preprocess();
         match &self.cache {
             None => Ok((data, preprocess)),
-            Some(folder) => Ok((data.cached(&preprocess, folder)?, preprocess.remaining())),
+            Some(folder) => {
+                if let Some(size) = preprocess.size() {
+                    memory::require_for_pictures(1, size)?;
+                }
+                Ok((data.cached(&preprocess, folder)?, preprocess.remaining()))
+            }
         }
     }
 }
@@ -239,8 +244,7 @@ impl Trainer {
         check_resumable(run)?;
         let lock = RunLock::acquire(run)?;
         let state = TrainingState::read(run)?;
-        let recipe_path = recipe_path(run);
-        let recipe = Recipe::find(&recipe_path.display().to_string(), &[])?;
+        let recipe = Recipe::read(&recipe_path(run), &[])?;
         let stored: DataSpec;
         let spec = match spec {
             Some(spec) => spec,
