@@ -70,6 +70,10 @@ impl RepositoryCache {
         let folder = path.parent().unwrap_or(&self.folder);
         self.check_inside(folder)?;
         create_folder(folder)?;
+        if path.is_symlink() {
+            // Notes are files; whatever a link leads to is none of ours.
+            fs::remove_file(&path).map_err(|source| Error::io("remove", &path, source))?;
+        }
         write_atomic(&path, commit.as_bytes())
     }
 }
