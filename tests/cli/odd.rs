@@ -112,21 +112,22 @@ fn numbers_out_of_all_bounds() {
     for number in numbers {
         for args in [
             &["eval", "--data", data, "--batch-size", number][..],
-            &["bench", "--only", "decode", "--seconds", "0.001", "--size", "8x8", "--batch", number],
             &["bench", "--only", "encode", "--batch", "1", "--size", "8x8", "--seconds", number],
             &["train", "--recipe", "cifar10", "--data", data, "--out", "run", "--set", "lr=x", "--seed", number],
             &["finetune", "--data", data, "--out", "run", "--set", "lr=x", "--patience", number],
         ] {
-            // A second is long enough.
+            // Those are long.
             if args.ends_with(&["--seconds", number]) && ["65535", "1"].contains(&number) {
                 continue;
             }
             refused += i32::from(ends(&space, args).code != 0);
         }
     }
-    for size in
-        ["0x0", "0x8", "8x0", "65535x65535", "65536x1", "x", "8", "8x8x8", "-8x8", "99999999999999999999x1", "8×8"]
-    {
+    for batch in ["0", "-1", "65537", "4294967296", "1e9", "nan", ""] {
+        let args = ["bench", "--only", "decode", "--seconds", "0.001", "--size", "8x8", "--batch", batch];
+        assert_eq!(ends(&space, &args).code, 2, "{batch}");
+    }
+    for size in ["0x0", "0x8", "8x0", "65535x65535", "65536x1", "x", "8", "8x8x8", "-8x8", "99999999999999999999x1"] {
         refused += i32::from(ends(&space, &["eval", "--data", data, "--size", size]).code != 0);
         refused += i32::from(ends(&space, &["bench", "--batch", "65536", "--only", "train", "--size", size]).code != 0);
     }
@@ -276,5 +277,21 @@ fn streams_that_are_full_or_closed() {
         let finished = space.finish(Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_ksom")]));
         assert_eq!(finished.code, code, "{redirection}: {}", finished.stderr);
         space.ok(&["info"]);
+    }
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn damaged_parquet_files_are_refused_in_a_sentence() {
+    let space = Workspace::new();
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/parquet");
+    for name in ["none", "snappy", "zstd"] {
+        let whole = std::fs::read(seeds.join(name).with_extension("parquet")).unwrap();
+        for at in (0..whole.len()).step_by(53) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x81;
+            std::fs::write(space.path("a.parquet"), bytes).unwrap();
+            ends(&space, &["eval", "--data", "a.parquet", "--size", "8x8"]);
+        }
     }
 }
