@@ -90,7 +90,7 @@ impl RecordedMetrics {
             psnr: mean("psnr"),
             ssim: mean("ssim"),
             bits_per_pixel: mean("bits_per_pixel"),
-            images: sets.iter().map(|set| set["images"].as_u64()).sum(),
+            images: sets.iter().try_fold(0u64, |sum, set| sum.checked_add(set["images"].as_u64()?)),
             codes: levels().map(|level| [count(level, "codes_in_use"), count(level, "num_codes")]).collect(),
             perplexity: levels().filter_map(|level| level["perplexity"].as_f64()).collect(),
         }
