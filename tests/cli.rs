@@ -23,6 +23,8 @@ mod hub_server;
 mod models;
 #[path = "cli/numerical.rs"]
 mod numerical;
+#[path = "cli/odd.rs"]
+mod odd;
 #[path = "cli/pictures.rs"]
 mod pictures;
 #[cfg(feature = "hub")]

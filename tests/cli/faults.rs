@@ -175,18 +175,69 @@ fn pictures_that_vanish_end_a_training_with_its_checkpoint() {
     child.wait().unwrap();
 }
 
+#[test]
+fn pictures_that_change_end_a_training_or_do_it_no_harm() {
+    let space = Workspace::new();
+    // Far more than a training reads ahead, and a memory too small to keep them.
+    space.data(800);
+    let unlike = crate::support::picture(9, 70, 3);
+    let other = crate::support::picture(32, 32, 4);
+    let whole = std::fs::read(space.path("data/000.png")).unwrap();
+    unlike.save(space.path("unlike.png")).unwrap();
+    other.save(space.path("other.png")).unwrap();
+    let unlike = std::fs::read(space.path("unlike.png")).unwrap();
+    let other = std::fs::read(space.path("other.png")).unwrap();
+    for (run, contents, says) in [
+        ("garbage", &b"no picture"[..], Some("not a JPEG")),
+        ("emptied", b"", Some("0 bytes")),
+        ("half", &whole[..whole.len() / 2], Some("Png")),
+        ("unlike", &unlike, Some("9x70")),
+        ("another", &other, None),
+    ] {
+        let mut child = space.command(&train(run, "100000")).stderr(Stdio::piped()).spawn().unwrap();
+        crate::support::wait_for_lines(&space, &mut child, run, 6);
+        for number in 0..800 {
+            // Renamed into place, so that what is read is one or the other.
+            std::fs::write(space.path("new"), contents).unwrap();
+            std::fs::rename(space.path("new"), space.path(&format!("data/{number:03}.png"))).unwrap();
+        }
+        match says {
+            Some(says) => {
+                let finished = child.wait_with_output().unwrap();
+                let error = String::from_utf8(finished.stderr).unwrap();
+                assert_eq!(finished.status.code(), Some(1), "{run}: {error}");
+                assert!(error.contains(".png") && error.contains(says), "{run}: {error}");
+            }
+            None => {
+                let lines = std::fs::read_to_string(space.path(run).join("metrics.jsonl")).unwrap().lines().count();
+                crate::support::wait_for_lines(&space, &mut child, run, lines + 300);
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        }
+        assert!(checkpoint_step(&space.path(run)).unwrap() >= 5);
+        space.ok(&["info", run]);
+        // With the pictures back it goes on.
+        space.data(800);
+        let lines = std::fs::read_to_string(space.path(run).join("metrics.jsonl")).unwrap().lines().count();
+        let mut child = start_until(&space, &["train", "--out", run, "--resume"], run, lines + 3);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
 /// Numbers that are the same in every run of a test.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
 
 /// Starts a command, kills it at a random moment within `microseconds`, and says whether it was still running.
-fn kill_within(space: &Workspace, args: &[&str], microseconds: u64, random: &mut Random) -> bool {
+pub fn kill_within(space: &Workspace, args: &[&str], microseconds: u64, random: &mut Random) -> bool {
     let mut child = space.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_micros(random.below(microseconds)));
     let running = child.try_wait().unwrap().is_none();

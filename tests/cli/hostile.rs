@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::support::{TINY, Workspace};
 
 /// Address space that a refusal may use at most, in KiB.
-const MEMORY: &str = "4000000";
+pub const MEMORY: &str = "4000000";
 
 /// Runs a command that should be refused without much memory or time; gives its message.
-fn refused(space: &Workspace, args: &[&str]) -> String {
+pub fn refused(space: &Workspace, args: &[&str]) -> String {
     let error = if cfg!(target_os = "linux") {
         // Seconds of computing, too.
         let limits = format!("ulimit -v {MEMORY}; ulimit -t 60; exec \"$0\" \"$@\"");

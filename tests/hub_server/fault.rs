@@ -23,6 +23,10 @@ pub enum Kind {
     Status(u16),
     /// Too many requests: the seconds to wait.
     TooMany(u64),
+    /// This, whatever was asked for.
+    Body(Vec<u8>),
+    /// Another address.
+    Redirect(String),
     /// An answer that repeats what the client sent as its authorisation.
     Echo,
     /// The connection is reset once so many bytes of the answer are sent.
@@ -57,6 +61,8 @@ impl Kind {
         match self {
             Self::Status(status) => Some(refusal(*status, "", "failing on demand")),
             Self::TooMany(seconds) => Some(refusal(429, "", "too many requests").with("Retry-After", seconds)),
+            Self::Body(bytes) => Some(Response::new(200, bytes.clone())),
+            Self::Redirect(address) => Some(Response::new(302, Vec::new()).with("Location", address)),
             Self::Echo => {
                 let words = format!("you sent {}", request.header("authorization").unwrap_or("nothing"));
                 Some(refusal(403, "", &words))

@@ -98,7 +98,7 @@ impl PartArgs {
 fn recipe_of(found: &FoundModel, model: &Model) -> Result<Option<Recipe>> {
     let folders = found.folder().into_iter().flat_map(|folder| [Some(folder), last_of(folder)]).flatten();
     if let Some(path) = folders.map(|folder| folder.join("recipe.toml")).find(|path| path.is_file()) {
-        return Ok(Some(Recipe::find(&path.display().to_string(), &[])?));
+        return Ok(Some(Recipe::read(&path, &[])?));
     }
     let provenance = &model.config().provenance;
     match provenance.recipe.as_deref().filter(|name| RECIPES.iter().any(|(known, _)| known == name)) {

@@ -1,6 +1,7 @@
 //! Errors as the user reads them, and the exit code.
 
 use std::io::ErrorKind;
+use std::sync::{Mutex, PoisonError};
 
 use crate::console::say;
 
@@ -66,7 +67,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-/// A panic is a bug of this program: say so in a sentence instead of a trace.
+/// What was said of the last panic.
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Keeps what a panic says: where a library's panic is caught and becomes an error, there is nothing to tell.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         if std::thread::current().name() == Some(DECODING_THREAD) {
@@ -74,8 +78,15 @@ pub fn install_panic_hook() {
         }
         let what = panic.payload_as_str().unwrap_or("unknown cause");
         let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
-        say(&format!("error: this is a bug in ksom{place}: {what}. Please report it with the command that led to it"));
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = format!("{place}: {what}");
     }));
+}
+
+/// A panic that nobody caught is a bug of this program: says so in a sentence instead of a trace; gives the exit code.
+pub fn report_bug() -> u8 {
+    let panic = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+    say(&format!("error: this is a bug in ksom{panic}. Please report it with the command that led to it"));
+    FAILED
 }
 
 #[cfg(test)]

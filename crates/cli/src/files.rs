@@ -41,11 +41,11 @@ pub fn refuse_existing<'a>(files: impl IntoIterator<Item = &'a PathBuf>, overwri
     Ok(())
 }
 
-/// Makes sure that `output` is none of the `inputs`: they may be the only copy.
+/// Makes sure that `output` is none of the files that are read: they may be the only copy.
 pub fn refuse_input<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     let Ok(output_file) = output.canonicalize() else { return Ok(()) };
     if inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|input| input == output_file)) {
-        bail!("{} is one of the pictures to read and would be replaced: choose another output", output.display());
+        bail!("{} is one of the files to read and would be replaced: choose another output", output.display());
     }
     Ok(())
 }

@@ -39,8 +39,7 @@ fn main() -> ExitCode {
     match catch_unwind(AssertUnwindSafe(|| run(cli))) {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => ExitCode::from(failure::report(&error)),
-        // The panic hook has told what happened.
-        Err(_) => ExitCode::from(failure::FAILED),
+        Err(_) => ExitCode::from(failure::report_bug()),
     }
 }
 

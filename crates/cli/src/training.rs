@@ -75,15 +75,19 @@ impl TrainingArgs {
     /// is welcome; one that asks for another training is refused.
     pub fn resume(&self, recipe: Option<&str>, compute: &Compute) -> Result<Trainer> {
         let trainer = Trainer::resume(&self.out, self.data.as_ref(), &self.data_access(), compute)?;
-        let recorded = self.out.join("recipe.toml").display().to_string();
-        let asked = self.recipe(recipe.unwrap_or(&recorded))?;
+        let recorded = self.out.join("recipe.toml");
+        let asked = match recipe {
+            Some(name) => self.recipe(name)?,
+            None => Recipe::read(&recorded, &self.overrides())?,
+        };
         let base_model = trainer.model().config().provenance.base_model.is_some();
         let differ = trainer.recipe().differences(&asked, base_model);
         if !differ.is_empty() {
             bail!(
                 "--resume continues the training in {} as it was started, but the recipe and options given differ from \
-                 {recorded} in: {}. Leave out --recipe, --set, --steps and --seed, or start anew in another folder",
+                 {} in: {}. Leave out --recipe, --set, --steps and --seed, or start anew in another folder",
                 self.out.display(),
+                recorded.display(),
                 differ.join(", ")
             );
         }

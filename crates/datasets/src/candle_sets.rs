@@ -109,7 +109,7 @@ fn idx(kind: DataKind, folder: &Path, part: &str) -> Result<Idx, DatasetError> {
 
 /// The first `N` big-endian numbers of an IDX file.
 fn header<const N: usize>(kind: DataKind, file: &Path) -> Result<[u32; N], DatasetError> {
-    if !file.exists() {
+    if !file.is_file() {
         let reason = "it is missing (the files must be unpacked and keep their names, such as train-images-idx3-ubyte)";
         return Err(DatasetError::layout(kind, file, reason));
     }

@@ -43,11 +43,15 @@ pub fn decode_image(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<R
     // No format takes much more than its pixels do uncompressed; 1 MiB is for headers and metadata.
     let max_bytes = options.max_pixels.saturating_mul(MAX_BYTES_PER_PIXEL).saturating_add(1 << 20);
     let mut bytes = Vec::new();
-    let result = File::open(path).and_then(|file| {
-        if let Ok(len) = usize::try_from(file.metadata()?.len().min(max_bytes)) {
-            bytes.reserve_exact(len);
+    let result = std::fs::metadata(path).and_then(|metadata| {
+        // Before it is opened: to open a pipe is to wait for its other end.
+        if !metadata.is_file() {
+            return Err(std::io::Error::other("expected a file, found a folder, pipe or device"));
         }
-        file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)
+        if let Ok(len) = usize::try_from(metadata.len().min(max_bytes)) {
+            bytes.try_reserve_exact(len)?;
+        }
+        File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)
     });
     result.map_err(read)?;
     if bytes.len() as u64 > max_bytes {

@@ -108,6 +108,10 @@ pub fn is_image_file(path: &Path) -> Result<bool, DatasetError> {
     if extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) {
         return Ok(true);
     }
+    // To open a pipe is to wait for its other end.
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok(false);
+    }
     let mut start = Vec::new();
     File::open(path).and_then(|file| file.take(16).read_to_end(&mut start)).map_err(DatasetError::io("read", path))?;
     Ok(image::guess_format(&start).is_ok_and(|format| format.reading_enabled()))

@@ -170,6 +170,10 @@ fn spilling() -> impl FnOnce(std::io::Error) -> DatasetError {
 fn read(number: usize, file: &Path, rows: &mut Vec<Row>, sink: &mut Sink) -> Result<(), DatasetError> {
     let refuse = |reason: String| DatasetError::layout(DataKind::Parquet, file, reason);
     let failed = |error: ParquetError| refuse(format!("it cannot be read: {error}"));
+    // Before it is opened: to open a pipe is to wait for its other end.
+    if !file.is_file() {
+        return Err(refuse("it is a folder, pipe or device".to_owned()));
+    }
     let handle = File::open(file).map_err(DatasetError::io("read", file))?;
     let reader = SerializedFileReader::new(handle).map_err(failed)?;
     let schema = reader.metadata().file_metadata().schema_descr();

@@ -9,6 +9,7 @@ use ksom_quantizers::measures::{CodebookUsage, Topology};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::metrics::{QualityAccumulator, bits_per_pixel};
 use crate::model::Model;
 
@@ -93,6 +94,9 @@ pub fn evaluate(
 ) -> Result<Evaluation> {
     if source.is_empty() {
         return Err(Error::Invalid("there are no pictures to evaluate on".into()));
+    }
+    if let Some(size) = options.preprocess.size() {
+        memory::require_for_pictures(options.batch_size.min(source.len()), size)?;
     }
     let architecture = &model.config().architecture;
     let normalization = model.config().preprocessing.normalization;

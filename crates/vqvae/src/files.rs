@@ -20,7 +20,7 @@ pub(crate) const PART_SUFFIX: &str = ".part";
 /// Writes a file beside its place, flushes it to disk and renames it into place.
 ///
 /// # Errors
-/// The folder does not exist or cannot be written; the old file, if any, is then as it was.
+/// The folder does not exist or cannot be written, or what is there is no file; it is then as it was.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic_with(path, |file| file.write_all(bytes))
 }
@@ -34,6 +34,10 @@ pub fn write_atomic_with(
     write: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> std::io::Result<()>,
 ) -> Result<()> {
     let failed = |source| Error::io("write", path, source);
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        // Renaming would put a file in the place of a device.
+        return Err(failed(std::io::Error::other("a folder, pipe or device is there")));
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

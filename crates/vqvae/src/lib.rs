@@ -62,8 +62,12 @@ pub use hub::HubEvent;
 pub use hub::{
     CachedModel, CardOptions, Hub, HubModel, HubName, Package, PackedFile, PushOptions, Pushed, Token, sha256,
 };
+// For fuzzing: what strangers list is read without a network there.
+#[doc(hidden)]
+pub use hub::{Listing, RemoteFile};
 pub use images::{CodeGrid, ImageCodes};
 pub use ksom_kernels::{AdamW, Backend, instruction_set};
+pub use memory::require_for_training;
 pub use model::Model;
 pub use network::{ForwardOutput, LevelOutput};
 pub use optimizer::Optimizer;

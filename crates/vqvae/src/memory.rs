@@ -26,11 +26,21 @@ pub(crate) fn require(bytes: u64, what: impl FnOnce() -> String) -> Result<()> {
     }
 }
 
-/// Refuses a training on pictures of `width` × `height` that does not fit into memory.
+/// Refuses to bring `count` pictures to `width` × `height` at once, as bytes and as floats, where they do not fit.
 ///
 /// # Errors
 /// As [`require`].
-pub(crate) fn require_for_training(
+pub(crate) fn require_for_pictures(count: usize, (width, height): (u32, u32)) -> Result<()> {
+    let values = 3 * u128::from(width) * u128::from(height) * count as u128;
+    let bytes = u64::try_from(values * (FLOAT + 1)).unwrap_or(u64::MAX);
+    require(bytes, || format!("{count} pictures of {width}×{height} at once"))
+}
+
+/// Refuses a training on pictures of `width` × `height` that does not fit into memory.
+///
+/// # Errors
+/// The system says that less is available than it needs at least. Where it does not say, nothing is refused.
+pub fn require_for_training(
     config: &ModelConfig,
     training: &TrainingRecipe,
     (width, height): (u32, u32),

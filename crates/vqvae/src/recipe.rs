@@ -181,19 +181,24 @@ impl Recipe {
     /// # Errors
     /// No such recipe, malformed TOML, an unknown or ambiguous key, or a value out of bounds.
     pub fn find(name: &str, overrides: &[String]) -> Result<Self> {
-        let (text, origin) = match RECIPES.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => (text.to_string(), format!("recipe {name}")),
-            None => {
-                let path = Path::new(name);
-                if !path.exists() {
-                    let known: Vec<&str> = RECIPES.iter().map(|(known, _)| *known).collect();
-                    let known = known.join(", ");
-                    return Err(Error::Invalid(format!("recipe {name:?} is neither a file nor one of {known}")));
-                }
-                (read_text(path, MAX_RECIPE_BYTES)?, name.to_string())
-            }
-        };
-        Self::parse(&text, &origin, overrides)
+        if let Some((_, text)) = RECIPES.iter().find(|(known, _)| *known == name) {
+            return Self::parse(text, &format!("recipe {name}"), overrides);
+        }
+        let path = Path::new(name);
+        if !path.exists() {
+            let known: Vec<&str> = RECIPES.iter().map(|(known, _)| *known).collect();
+            let known = known.join(", ");
+            return Err(Error::Invalid(format!("recipe {name:?} is neither a file nor one of {known}")));
+        }
+        Self::read(path, overrides)
+    }
+
+    /// Reads the file of a recipe, and applies overrides.
+    ///
+    /// # Errors
+    /// As [`Recipe::find`].
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
+        Self::parse(&read_text(path, MAX_RECIPE_BYTES)?, &path.display().to_string(), overrides)
     }
 
     /// Parses the text of a recipe; `origin` is named in errors.

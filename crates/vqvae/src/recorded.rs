@@ -7,12 +7,15 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::evaluation::Evaluation;
+use crate::files::read_text;
 use crate::metrics_log::MetricsLog;
 
 /// The name of the record in a model directory.
 pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
 /// The largest record that is read, in bytes.
 pub(crate) const MAX_METRICS_BYTES: u64 = 256 << 20;
+/// The longest line of it that counts, in bytes.
+const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// What was measured of a model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -57,20 +60,20 @@ pub fn record_evaluation(dir: &Path, step: u64, data: &str, sets: &[(String, Eva
 impl RecordedMetrics {
     /// The figures in a model directory of the weights of `step`; none where nothing is recorded.
     pub fn read(dir: &Path, step: Option<u64>) -> Self {
-        let path = dir.join(METRICS_FILE);
-        let small = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX_METRICS_BYTES);
-        let text = small.then(|| std::fs::read_to_string(path).ok()).flatten();
+        let text = read_text(&dir.join(METRICS_FILE), MAX_METRICS_BYTES);
         Self::parse(&text.unwrap_or_default(), step)
     }
 
     /// The same from the text of `metrics.jsonl`. The last evaluation counts, else the validation of that step.
     pub fn parse(text: &str, step: Option<u64>) -> Self {
-        let lines: Vec<Value> = text
-            .lines()
-            .filter(|line| !line.contains(r#""kind":"train""#))
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect();
-        let at = |kind: &str, step: u64| lines.iter().rev().find(|line| line["kind"] == kind && line["step"] == step);
+        // A line at a time: parsed, a text takes many times its length.
+        let at = |kind: &str, step: u64| {
+            text.lines()
+                .rev()
+                .filter(|line| line.len() <= MAX_LINE_BYTES && line.contains(kind))
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .find(|line| line["kind"] == kind && line["step"] == step)
+        };
         let Some(line) = step.and_then(|step| at("eval", step).or_else(|| at("valid", step))) else {
             return Self::default();
         };
@@ -87,7 +90,7 @@ impl RecordedMetrics {
             psnr: mean("psnr"),
             ssim: mean("ssim"),
             bits_per_pixel: mean("bits_per_pixel"),
-            images: sets.iter().map(|set| set["images"].as_u64()).sum(),
+            images: sets.iter().try_fold(0u64, |sum, set| sum.checked_add(set["images"].as_u64()?)),
             codes: levels().map(|level| [count(level, "codes_in_use"), count(level, "num_codes")]).collect(),
             perplexity: levels().filter_map(|level| level["perplexity"].as_f64()).collect(),
         }

@@ -12,7 +12,7 @@ use ksom_datasets::{DataOptions, DataSet, DataSpec, ImageSource, Loader, LoaderO
 use ksom_kernels::AdamW;
 use serde::Serialize;
 
-use crate::checkpoint::is_finite;
+use crate::checkpoint::{finite, is_finite};
 use crate::compute::Compute;
 use crate::config::{ModelConfig, Provenance};
 use crate::error::{Error, Result};
@@ -127,7 +127,12 @@ impl DataAccess {
         let preprocess = recipe.data.preprocess();
         match &self.cache {
             None => Ok((data, preprocess)),
-            Some(folder) => Ok((data.cached(&preprocess, folder)?, preprocess.remaining())),
+            Some(folder) => {
+                if let Some(size) = preprocess.size() {
+                    memory::require_for_pictures(1, size)?;
+                }
+                Ok((data.cached(&preprocess, folder)?, preprocess.remaining()))
+            }
         }
     }
 }
@@ -239,8 +244,7 @@ impl Trainer {
         check_resumable(run)?;
         let lock = RunLock::acquire(run)?;
         let state = TrainingState::read(run)?;
-        let recipe_path = recipe_path(run);
-        let recipe = Recipe::find(&recipe_path.display().to_string(), &[])?;
+        let recipe = Recipe::read(&recipe_path(run), &[])?;
         let stored: DataSpec;
         let spec = match spec {
             Some(spec) => spec,
@@ -258,8 +262,9 @@ impl Trainer {
         }
         let config = ModelConfig::read(&crate::config::config_path(run))?;
         check_memory(&config, &recipe, &data, &preprocess)?;
-        let origin = training_path(run).display().to_string();
-        let model = Model::from_tensors(&config, state.model, &origin, compute, true)?;
+        let origin = training_path(run);
+        let weights = finite(state.model, &origin)?;
+        let model = Model::from_tensors(&config, weights, &origin.display().to_string(), compute, true)?;
         let mut trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess), state.progress)?;
         trainer.optimizer.restore(&state.optimizer, trainer.progress.step)?;
         Ok(trainer)
@@ -309,8 +314,8 @@ impl Trainer {
     /// Whether nothing is left to do: all steps are done, or validation has stopped getting better.
     fn is_done(&self) -> bool {
         let t = &self.recipe.training;
-        let limit = t.patience * t.validate_every;
-        let stalled = self.progress.best.is_some_and(|best| self.progress.step - best.step >= limit);
+        let limit = t.patience.saturating_mul(t.validate_every);
+        let stalled = self.progress.best.is_some_and(|best| self.progress.step.saturating_sub(best.step) >= limit);
         self.progress.step >= t.steps || (t.patience > 0 && stalled)
     }
 

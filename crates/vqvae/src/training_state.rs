@@ -12,6 +12,8 @@ use crate::files::{TensorFile, write_tensors};
 
 const FORMAT_VERSION: u32 = 1;
 const METADATA_KEY: &str = "ksom_training";
+/// Recipes have no more steps.
+const MAX_STEP: u64 = i64::MAX as u64;
 
 /// The path of the training state in a run directory.
 pub(crate) fn training_path(run: &Path) -> PathBuf {
@@ -92,6 +94,13 @@ impl TrainingState {
         if progress.format_version != FORMAT_VERSION {
             let found = progress.format_version;
             return Err(Error::file(&path, format!("expected format version {FORMAT_VERSION}, found {found}")));
+        }
+        if progress.step > MAX_STEP {
+            return Err(Error::file(&path, format!("no training has come to step {}", progress.step)));
+        }
+        if let Some(best) = progress.best.filter(|best| best.step > progress.step) {
+            let message = format!("its best validation is of step {}, after its own {}", best.step, progress.step);
+            return Err(Error::file(&path, message));
         }
         let (mut model, mut optimizer) = (BTreeMap::new(), BTreeMap::new());
         for (name, tensor) in file.tensors(&path)? {

@@ -202,3 +202,30 @@ fn a_model_can_be_shared_by_threads() {
         });
     }
 }
+
+/// `cargo test --release -p ksom-vqvae --test properties -- --ignored --nocapture throughput`
+#[test]
+#[ignore = "measures"]
+fn throughput_does_not_collapse_with_more_threads() {
+    let model = Model::builtin(&Compute::cpu()).unwrap();
+    for (side, count) in [(32, 2048u32), (512, 24)] {
+        let pictures: Vec<RgbImage> = (0..count).map(|seed| picture(side, side, seed)).collect();
+        let mut alone = 0.0;
+        for threads in [1, 2, 4, 8, 16] {
+            let encode = &|first: usize| {
+                for picture in pictures.iter().skip(first).step_by(threads) {
+                    model.encode_images(std::slice::from_ref(picture)).unwrap();
+                }
+            };
+            let seconds = (0..3).map(|_| {
+                let started = std::time::Instant::now();
+                std::thread::scope(|scope| (0..threads).for_each(|first| drop(scope.spawn(move || encode(first)))));
+                started.elapsed().as_secs_f64()
+            });
+            let rate = f64::from(count) / seconds.fold(f64::INFINITY, f64::min);
+            eprintln!("{side}×{side}, {threads} threads that encode: {rate:.1} pictures/s in all");
+            alone = if threads == 1 { rate } else { alone };
+            assert!(rate > 0.5 * alone, "{threads} threads do {rate:.1} pictures/s, one does {alone:.1}");
+        }
+    }
+}

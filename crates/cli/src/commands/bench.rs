@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use clap::{Args, ValueEnum};
-use ksom_vqvae::{AdamW, Backend, Compute, Model, ModelConfig, Optimizer, Recipe, train_step};
+use ksom_vqvae::{
+    AdamW, Backend, Compute, Model, ModelConfig, Optimizer, Recipe, TrainingRecipe, require_for_training, train_step,
+};
 use serde::Serialize;
 
 use crate::arguments;
@@ -145,7 +147,9 @@ impl Bench {
                 sides(&[width, height])
             );
         }
-        let len = batch * 3 * (width * height) as usize;
+        let training = TrainingRecipe { batch_size: batch, accumulate: 1, ..recipe.training.clone() };
+        require_for_training(&config, &training, (width, height))?;
+        let len = batch * 3 * width as usize * height as usize;
         // Reproducible noise of about unit variance: a linear congruential generator (Knuth's MMIX constants).
         let mut state = 1u64;
         let mut noise = || {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::arguments::channels;
 use crate::failure::Usage;
-use crate::files::create_folder_of;
+use crate::files::{create_folder_of, refuse_input};
 use crate::models;
 use crate::output::{Block, Report};
 use crate::settings::Settings;
@@ -73,7 +73,10 @@ pub fn run(args: ConvertArgs, settings: &Settings) -> Result<ConvertReport> {
     if args.to.extension().is_none_or(|extension| extension != "safetensors") {
         bail!(Usage(format!("{} should end in .safetensors", args.to.display())));
     }
-    let model = models::find(&args.from, settings)?.load(&compute)?;
+    let found = models::find(&args.from, settings)?;
+    let model = found.load(&compute)?;
+    let own = found.folder().map(weights_path);
+    refuse_input(&args.to, own.as_deref())?;
     create_folder_of(&args.to)?;
     model.write_paper_weights(&args.to)?;
     report(args, &model, false)

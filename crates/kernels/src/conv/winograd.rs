@@ -191,11 +191,11 @@ impl Job<'_> {
                     for b in 0..taps {
                         let half = &mut half[i][b][..columns];
                         half.fill(0.0);
-                        for a in 0..taps {
+                        for (a, weight) in row.iter().enumerate().take(taps) {
                             let tap = y.taps[a * step + set / step] * w.kernel_width + x.taps[b * step + set % step];
                             let from = first * w.output_stride + input * w.input_stride + tap;
                             for (column, half) in half.iter_mut().enumerate() {
-                                *half += row[a] * w.values[from + column * w.output_stride];
+                                *half += weight * w.values[from + column * w.output_stride];
                             }
                         }
                     }

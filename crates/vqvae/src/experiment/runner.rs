@@ -135,7 +135,7 @@ impl Experiment {
         if !path.exists() {
             return Ok(());
         }
-        let differ = Recipe::find(&path.display().to_string(), &[])?.differences(self.recipe_of(run), false);
+        let differ = Recipe::read(&path, &[])?.differences(self.recipe_of(run), false);
         if differ.is_empty() {
             return Ok(());
         }

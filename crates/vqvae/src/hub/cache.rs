@@ -15,8 +15,11 @@ use super::name::{HubName, is_commit};
 use super::{Hub, MODEL_FILES};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::files::read_text;
 
 const PREFIX: &str = "models--";
+/// The longest note of a commit that is read, in bytes.
+const MAX_REFERENCE_BYTES: u64 = 1 << 10;
 
 /// A model from the Hub, on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +79,7 @@ impl RepositoryCache {
         if is_commit(revision) {
             return Some(revision.to_string());
         }
-        let commit = fs::read_to_string(self.reference(revision)).ok()?;
+        let commit = read_text(&self.reference(revision), MAX_REFERENCE_BYTES).ok()?;
         Some(commit.trim().to_string()).filter(|commit| is_commit(commit))
     }
 
@@ -89,11 +92,27 @@ impl RepositoryCache {
             if !path.is_file() {
                 return Err(Absent::Unknown);
             }
-            if !is_intact(&path) {
+            if !is_intact(&path) || self.check_inside(&path).is_err() {
                 return Err(Absent::Damaged(path));
             }
         }
         Ok(HubModel { repository: self.repository.clone(), commit, folder })
+    }
+
+    /// Refuses a path that leaves the cache by a link that somebody put there.
+    ///
+    /// # Errors
+    /// What exists of the path lies elsewhere.
+    pub(super) fn check_inside(&self, path: &Path) -> Result<()> {
+        let cache = self.folder.parent().unwrap_or(&self.folder);
+        let existing = path.ancestors().take_while(|part| *part != cache).find(|part| part.symlink_metadata().is_ok());
+        let Some(existing) = existing else { return Ok(()) };
+        match (existing.canonicalize(), cache.canonicalize()) {
+            (Ok(place), Ok(cache)) if place.starts_with(&cache) => Ok(()),
+            _ => {
+                Err(Error::file(existing, format!("leads out of the Hub's cache {} and is not used", cache.display())))
+            }
+        }
     }
 
     /// The model of a commit, there or not.
@@ -136,6 +155,9 @@ impl Hub {
                 let model = cache.model(&commit);
                 let [config, weights] = MODEL_FILES.map(|file| model.folder.join(file));
                 let (Ok(config), Ok(weights)) = (ModelConfig::read(&config), fs::metadata(weights)) else { continue };
+                if cache.check_inside(&model.folder).is_err() {
+                    continue;
+                }
                 let of_commit = |(revision, at): &(String, String)| (*at == commit).then(|| revision.clone());
                 let revisions = references.iter().filter_map(of_commit).collect();
                 models.push(CachedModel { model, revisions, config, bytes: weights.len() });
@@ -147,8 +169,9 @@ impl Hub {
 
 /// Whether a file's contents are those that the cache named it for. Where links are copies, that is not known.
 fn is_intact(path: &Path) -> bool {
-    let named = fs::read_link(path).ok().and_then(|target| ContentName::parse(target.file_name()?.to_str()?));
-    named.is_none_or(|name| name.is_of(path).unwrap_or(false))
+    let Ok(target) = fs::read_link(path) else { return true };
+    let named = target.file_name().and_then(|name| ContentName::parse(name.to_str()?));
+    named.is_some_and(|name| name.is_of(path).unwrap_or(false))
 }
 
 /// The names in a folder, in order.
@@ -167,7 +190,7 @@ fn references(folder: &Path, prefix: &str) -> Vec<(String, String)> {
     let of_entry = |name: String| {
         let path = folder.join(&name);
         let revision = format!("{prefix}{name}");
-        match fs::read_to_string(&path) {
+        match read_text(&path, MAX_REFERENCE_BYTES) {
             Ok(commit) => vec![(revision, commit.trim().to_string())],
             Err(_) if path.is_dir() => references(&path, &format!("{revision}/")),
             Err(_) => Vec::new(),

@@ -54,9 +54,12 @@ impl<'a> Client<'a> {
         let url = format!("{}/api/models/{}{path}", self.hub.endpoint, self.name.repository());
         let mut text = Vec::new();
         self.get(&url, 0)?
-            .take(MAX_ANSWER)
+            .take(MAX_ANSWER + 1)
             .read_to_end(&mut text)
             .map_err(|error| Failure::passing(self.unreachable(&error)))?;
+        if text.len() as u64 > MAX_ANSWER {
+            return Err(Failure::Final(format!("{} answers with more than {MAX_ANSWER} bytes", self.hub.endpoint)));
+        }
         serde_json::from_slice(&text)
             .map_err(|error| Failure::passing(format!("{} does not answer as a Hub does: {error}", self.hub.endpoint)))
     }

@@ -8,21 +8,14 @@ use reqwest::StatusCode;
 
 use super::cache::RepositoryCache;
 use super::client::Client;
-use super::digest::ContentName;
 use super::failure::{Attempts, Failure};
+use super::listing::RemoteFile;
 use super::pull::HubEvent;
 use crate::error::Error;
 
 /// How often a file is fetched from its first byte again because what came was not what it should be.
 const RESTARTS: u32 = 2;
 const BUFFER: usize = 1 << 16;
-
-/// A file as the Hub describes it.
-pub(crate) struct RemoteFile {
-    pub(crate) path: &'static str,
-    pub(crate) bytes: u64,
-    pub(crate) contents: ContentName,
-}
 
 /// Makes sure that the file's contents are in the cache; gives whether they had to be fetched.
 pub(crate) fn download(
@@ -40,11 +33,16 @@ pub(crate) fn download(
     if is_whole(&blob, file) {
         return Ok(false);
     }
+    if let Some(folder) = blob.parent() {
+        cache.check_inside(folder)?;
+        fs::create_dir_all(folder).map_err(|source| Error::io("create", folder, source))?;
+    }
     // Whatever lies there under this name is not what the name says.
     remove(&blob)?;
     let part = PathBuf::from(format!("{}.incomplete", blob.display()));
-    if let Some(folder) = blob.parent() {
-        fs::create_dir_all(folder).map_err(|source| Error::io("create", folder, source))?;
+    if !is_plain(&part) {
+        // A link would be written through.
+        remove(&part)?;
     }
     let (mut attempts, mut restarts) = (Attempts::new(), 0);
     loop {
@@ -119,7 +117,12 @@ fn fetch(
 
 /// Whether a file is there with the size and contents that it should have.
 fn is_whole(path: &Path, file: &RemoteFile) -> bool {
-    path.is_file() && length(path) == file.bytes && file.contents.is_of(path).unwrap_or(false)
+    is_plain(path) && length(path) == file.bytes && file.contents.is_of(path).unwrap_or(false)
+}
+
+/// Whether a file is there, and no link to one.
+fn is_plain(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
 fn length(path: &Path) -> u64 {

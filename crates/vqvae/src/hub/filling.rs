@@ -19,8 +19,9 @@ impl RepositoryCache {
     /// Waits until no other process downloads these contents; `on_wait` is told if one does.
     pub(crate) fn lock(&self, contents: &ContentName, on_wait: impl FnOnce()) -> Result<File> {
         let locks = self.folder.with_file_name(".locks").join(self.folder.file_name().unwrap_or_default());
-        create_folder(&locks)?;
         let path = locks.join(format!("{}.lock", contents.as_str()));
+        self.check_inside(&path)?;
+        create_folder(&locks)?;
         let failed = |source| Error::io("lock", &path, source);
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         match file.try_lock() {
@@ -39,6 +40,7 @@ impl RepositoryCache {
     /// Makes the contents a file of the commit.
     pub(crate) fn link(&self, commit: &str, file: &str, contents: &ContentName) -> Result<PathBuf> {
         let folder = self.snapshot(commit);
+        self.check_inside(&folder)?;
         create_folder(&folder)?;
         let path = folder.join(file);
         let blob = self.blob(contents);
@@ -65,7 +67,13 @@ impl RepositoryCache {
             return Ok(());
         }
         let path = self.reference(revision);
-        create_folder(path.parent().unwrap_or(&self.folder))?;
+        let folder = path.parent().unwrap_or(&self.folder);
+        self.check_inside(folder)?;
+        create_folder(folder)?;
+        if path.is_symlink() {
+            // Notes are files; whatever a link leads to is none of ours.
+            fs::remove_file(&path).map_err(|source| Error::io("remove", &path, source))?;
+        }
         write_atomic(&path, commit.as_bytes())
     }
 }

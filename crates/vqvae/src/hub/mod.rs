@@ -6,6 +6,7 @@
 mod cache;
 mod card;
 mod digest;
+mod listing;
 mod name;
 mod package;
 mod settings;
@@ -27,6 +28,7 @@ pub use cache::{CachedModel, HubModel};
 pub use card::CardOptions;
 pub(crate) use digest::hexadecimal;
 pub use digest::sha256;
+pub use listing::{Listing, RemoteFile};
 pub use name::HubName;
 pub use package::{Package, PackedFile, PushOptions, Pushed};
 pub use settings::{Hub, Token};

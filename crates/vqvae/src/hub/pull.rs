@@ -5,15 +5,14 @@ use serde::Deserialize;
 use super::MODEL_FILES;
 use super::cache::{HubModel, RepositoryCache};
 use super::client::Client;
-use super::digest::ContentName;
-use super::download::{RemoteFile, download};
+use super::download::download;
 use super::failure::{Failure, retry};
+use super::listing::{Listing, RemoteFile};
 use super::name::{HubName, is_commit};
 use super::settings::Hub;
 use crate::compute::Compute;
-use crate::config::{MAX_CONFIG_BYTES, ModelConfig};
+use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::files::MAX_TENSOR_FILE;
 use crate::model::Model;
 
 /// What is told while files go to or come from the Hub.
@@ -57,21 +56,6 @@ pub enum HubEvent<'a> {
 #[derive(Deserialize)]
 struct Revision {
     sha: String,
-}
-
-/// A file or folder at the top of a repository.
-#[derive(Deserialize)]
-struct Entry {
-    path: String,
-    #[serde(default)]
-    size: u64,
-    oid: Option<String>,
-    lfs: Option<LargeFile>,
-}
-
-#[derive(Deserialize)]
-struct LargeFile {
-    oid: String,
 }
 
 impl Hub {
@@ -145,26 +129,8 @@ fn find_commit(client: &Client, on_event: &mut dyn FnMut(HubEvent)) -> Result<St
 fn find_files(client: &Client, commit: &str, on_event: &mut dyn FnMut(HubEvent)) -> Result<[RemoteFile; 2], Failure> {
     let mut told = |reason: &str| on_event(HubEvent::Retrying { reason: &client.hide_token(reason) });
     let path = format!("/tree/{commit}");
-    let entries: Vec<Entry> = retry(&mut told, || client.ask(&path))?;
-    let [config, weights] = MODEL_FILES;
-    Ok([describe(client, &entries, config, MAX_CONFIG_BYTES)?, describe(client, &entries, weights, MAX_TENSOR_FILE)?])
-}
-
-fn describe(client: &Client, entries: &[Entry], path: &'static str, limit: u64) -> Result<RemoteFile, Failure> {
-    let Some(entry) = entries.iter().find(|entry| entry.path == path) else {
-        let found: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).take(10).collect();
-        let found = if found.is_empty() { "nothing".to_string() } else { found.join(", ") };
-        return Err(Failure::Final(format!("no ksom model: it has no {path}, but {found}")));
-    };
-    if entry.size > limit {
-        let message = format!("{path} should have at most {limit} bytes, but has {}", entry.size);
-        return Err(Failure::Final(message));
-    }
-    let named = entry.lfs.as_ref().map(|lfs| &lfs.oid).or(entry.oid.as_ref());
-    let contents = named
-        .and_then(|name| ContentName::parse(name))
-        .ok_or_else(|| unlike_a_hub(client, &format!("{path} without a hash of its contents")))?;
-    Ok(RemoteFile { path, bytes: entry.size, contents })
+    let listing: Listing = retry(&mut told, || client.ask(&path))?;
+    listing.model_files().map_err(Failure::Final)
 }
 
 fn no_model(error: Error) -> Failure {

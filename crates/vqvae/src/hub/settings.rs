@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::files::read_text;
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 /// Seconds without an answer, or without a byte of one, after which a request has failed.
 const DEFAULT_TIMEOUT: u64 = 10;
+/// The longest file of a token that is read, in bytes.
+const MAX_TOKEN_BYTES: u64 = 1 << 16;
 
 /// A Hub and how to use it.
 #[derive(Clone, Debug)]
@@ -85,7 +88,7 @@ impl Hub {
 
         let stored = || {
             let file = path("HF_TOKEN_PATH").or_else(|| home.as_ref().map(|home| home.join("token")))?;
-            std::fs::read_to_string(file).ok()
+            read_text(&file, MAX_TOKEN_BYTES).ok()
         };
         let token = match text("HF_TOKEN").filter(|token| !token.is_empty()).or_else(stored) {
             Some(token) => Token::new(&token)?,

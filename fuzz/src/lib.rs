@@ -1,0 +1,242 @@
+//! What is done with bytes from strangers. The fuzz targets call these with bytes of their own making, `cargo test` with
+//! the files in `fuzz/seeds`: each is refused with an error, or is sound; nothing panics.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use ksom_datasets::{DataKind, DataOptions, DataSpec, DecodeOptions, RgbImage, decode_bytes, open};
+use ksom_quantizers::QuantizerConfig;
+use ksom_vqvae::pth::{PthFile, PthValue};
+use ksom_vqvae::{
+    Architecture, CodesFile, Compute, DataAccess, Flow, HubName, Listing, Model, ModelConfig, Recipe, RecordedMetrics,
+    Trainer, weights_path,
+};
+
+/// A parser of bytes, under the name of its fuzz target.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 13] = [
+    ("checkpoint", checkpoint),
+    ("codes", codes),
+    ("config", config),
+    ("data_spec", data_spec),
+    ("encode_decode", encode_decode),
+    ("hub_listing", hub_listing),
+    ("hub_name", hub_name),
+    ("metrics", metrics),
+    ("parquet", parquet),
+    ("picture", picture),
+    ("pth", pth),
+    ("recipe", recipe),
+    ("training", training),
+];
+
+/// The most pixels of a picture that is decoded.
+const MAX_PIXELS: u64 = 1 << 16;
+
+/// A folder that lives as long as the program.
+fn folder() -> PathBuf {
+    tempfile::tempdir().unwrap().keep()
+}
+
+fn decode_options() -> DecodeOptions {
+    DecodeOptions { max_pixels: MAX_PIXELS, ..DecodeOptions::default() }
+}
+
+/// The smallest model.
+pub fn smallest() -> ModelConfig {
+    let architecture = Architecture { hidden: 2, residual_hidden: 1, residual_layers: 0, ..Architecture::vqvae() };
+    ModelConfig::new(architecture, QuantizerConfig::ksom(2, 1))
+}
+
+/// `model.safetensors`: refused, or a model that encodes.
+pub fn checkpoint(bytes: &[u8]) {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = folder();
+        std::fs::write(folder.join("config.json"), smallest().to_json()).unwrap();
+        folder
+    });
+    std::fs::write(weights_path(&FOLDER), bytes).unwrap();
+    if let Ok(model) = Model::load(&*FOLDER, &Compute::cpu()) {
+        model.encode_images(&[RgbImage::new(5, 3)]).unwrap();
+    }
+}
+
+/// The model that codes files are checked against.
+pub static CODES_MODEL: LazyLock<Model> = LazyLock::new(|| {
+    let architecture = Architecture { hidden: 4, residual_hidden: 2, residual_layers: 1, ..Architecture::vqvae() };
+    Model::init(&ModelConfig::new(architecture, QuantizerConfig::ksom(16, 4)), 3, &Compute::cpu()).unwrap()
+});
+
+/// Codes files: refused, or pictures of the sizes that they state.
+pub fn codes(bytes: &[u8]) {
+    let path = Path::new("codes.safetensors");
+    let Ok(mut file) = CodesFile::from_bytes(bytes.to_vec(), path) else { return };
+    // No fuzzer guesses a hash.
+    file.fingerprint = CODES_MODEL.fingerprint().unwrap();
+    if file.check(&CODES_MODEL, path).is_ok() {
+        for (picture, codes) in CODES_MODEL.decode_images(&file.images).unwrap().iter().zip(&file.images) {
+            assert_eq!(picture.dimensions(), (codes.width, codes.height));
+        }
+    }
+}
+
+/// `config.json`: refused, or a configuration that is written and read back as it is.
+pub fn config(bytes: &[u8]) {
+    let (Ok(text), path) = (std::str::from_utf8(bytes), Path::new("config.json")) else { return };
+    if let Ok(config) = ModelConfig::parse(text, path) {
+        assert_eq!(ModelConfig::parse(&config.to_json(), path).unwrap(), config);
+    }
+}
+
+/// Names of data sets: refused, or one that is written and read back as it is.
+pub fn data_spec(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(spec) = text.parse::<DataSpec>() {
+        assert_eq!(spec.to_string().parse::<DataSpec>().unwrap(), spec);
+    }
+}
+
+/// Pictures of arbitrary sizes and pixels: codes and a picture of the same size, alone and among others.
+pub fn encode_decode(bytes: &[u8]) {
+    static MODELS: LazyLock<[Model; 2]> = LazyLock::new(|| {
+        [Architecture::vqvae(), Architecture::vqvae2()].map(|architecture| {
+            let architecture = Architecture { hidden: 6, residual_hidden: 3, residual_layers: 1, ..architecture };
+            Model::init(&ModelConfig::new(architecture, QuantizerConfig::ksom(7, 3)), 3, &Compute::cpu()).unwrap()
+        })
+    });
+    let Some((two_levels, sizes)) = bytes.split_first() else { return };
+    let model = &MODELS[usize::from(two_levels % 2)];
+    let make = |&[width, height, seed]: &[u8; 3]| {
+        let (width, height) = (u32::from(width % 67) + 1, u32::from(height % 67) + 1);
+        RgbImage::from_fn(width, height, |x, y| [x as u8 ^ seed, y as u8, seed].into())
+    };
+    let pictures: Vec<RgbImage> = sizes.as_chunks().0.iter().take(4).map(make).collect();
+    let codes = model.encode_images(&pictures).unwrap();
+    let decoded = model.decode_images(&codes).unwrap();
+    for ((picture, codes), decoded) in pictures.iter().zip(&codes).zip(&decoded) {
+        assert_eq!(decoded.dimensions(), picture.dimensions());
+        assert_eq!(&model.encode_images(std::slice::from_ref(picture)).unwrap()[0], codes);
+    }
+}
+
+/// What the Hub lists: refused, or two files of ours within their bounds.
+pub fn hub_listing(bytes: &[u8]) {
+    let Ok(listing) = serde_json::from_slice::<Listing>(bytes) else { return };
+    if let Ok(files) = listing.model_files() {
+        assert_eq!(files.each_ref().map(|file| file.path), ["config.json", "model.safetensors"]);
+        for file in files {
+            assert!(file.bytes <= 8 << 30);
+            let plain = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+            assert!([40, 64].contains(&file.contents().len()) && file.contents().chars().all(plain));
+        }
+    }
+}
+
+/// Names on the Hub: refused, or one that is written as it is read and whose parts stay where they are put.
+pub fn hub_name(bytes: &[u8]) {
+    use std::path::Component;
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(name) = text.parse::<HubName>() {
+        assert_eq!(name.to_string(), text);
+        for part in [name.owner(), name.name(), name.revision()] {
+            assert!(Path::new(part).components().all(|part| matches!(part, Component::Normal(_))), "{text}");
+        }
+        assert_eq!(name.at(name.revision()).unwrap().revision(), name.revision());
+    }
+}
+
+/// `metrics.jsonl`: figures, as far as there are any.
+pub fn metrics(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for step in [None, Some(0), Some(5)] {
+        let found = RecordedMetrics::parse(&text, step);
+        assert!(step.is_some() || found == RecordedMetrics::default());
+        serde_json::to_string(&found).unwrap();
+    }
+}
+
+/// Parquet data sets: refused, or pictures.
+pub fn parquet(bytes: &[u8]) {
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| folder().join("fuzz.parquet"));
+    std::fs::write(&*FILE, bytes).unwrap();
+    let spec = DataSpec::of(DataKind::Parquet, &*FILE).unwrap();
+    if let Ok(data) = open(&spec, &DataOptions { decode: decode_options(), ..DataOptions::default() }) {
+        for index in 0..data.train.len().min(4) {
+            let _ = data.train.image(index);
+        }
+    }
+}
+
+/// Pictures: refused, or pixels within the bound.
+pub fn picture(bytes: &[u8]) {
+    if let Ok(picture) = decode_bytes(bytes, "fuzz", &decode_options()) {
+        assert!(u64::from(picture.width()) * u64::from(picture.height()) <= MAX_PIXELS);
+    }
+}
+
+/// PyTorch checkpoints: refused, or inert values and tensors within the file's bounds.
+pub fn pth(bytes: &[u8]) {
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| folder().join("fuzz.pth"));
+    fn visit(file: &PthFile, value: &PthValue) {
+        if let Some(tensor) = value.as_tensor() {
+            let _ = file.tensor(tensor);
+        }
+        value.as_list().into_iter().flatten().for_each(|item| visit(file, item));
+        value.as_dict().into_iter().flatten().for_each(|(_, item)| visit(file, item));
+    }
+    std::fs::write(&*FILE, bytes).unwrap();
+    if let Ok(file) = PthFile::open(&*FILE) {
+        visit(&file, file.value());
+    }
+}
+
+/// Recipes and overrides: refused, or a recipe that is written and read back as it is.
+pub fn recipe(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (text, set) = text.split_once('\0').unwrap_or((text, ""));
+    for recipe in [Recipe::parse(text, "fuzz", &[]), Recipe::find("cifar10", &[set.to_string()])].into_iter().flatten()
+    {
+        assert_eq!(Recipe::parse(&recipe.to_toml(), "again", &[]).unwrap(), recipe);
+    }
+}
+
+/// A run directory of the smallest model, after no step.
+pub fn start_training(run: &Path) -> Trainer {
+    let pictures = run.with_extension("pictures");
+    std::fs::create_dir_all(&pictures).unwrap();
+    for number in 0..4 {
+        let picture = RgbImage::from_fn(8, 8, |x, y| [(x * 30) as u8, (y * 30) as u8, 60 * number as u8].into());
+        picture.save(pictures.join(format!("{number}.png"))).unwrap();
+    }
+    let set = [
+        "hidden=2",
+        "residual_hidden=1",
+        "residual_layers=0",
+        "num_codes=2",
+        "dim=1",
+        "batch_size=2",
+        "steps=3",
+        "validate_every=3",
+        "checkpoint_every=3",
+        "normalization=half",
+    ];
+    let recipe = Recipe::find("cifar10", &set.map(String::from)).unwrap();
+    let spec = DataSpec::of(DataKind::Folder, &pictures).unwrap();
+    Trainer::start(recipe, &spec, &DataAccess::default(), run, &Compute::cpu(), None).unwrap()
+}
+
+/// `training.safetensors`: refused, or a training that goes on until it is asked to stop, or names what is not finite.
+pub fn training(bytes: &[u8]) {
+    static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
+        let run = folder().join("run");
+        drop(start_training(&run));
+        run
+    });
+    std::fs::write(RUN.join("training.safetensors"), bytes).unwrap();
+    let spec = DataSpec::of(DataKind::Folder, RUN.with_extension("pictures")).unwrap();
+    if let Ok(mut trainer) = Trainer::resume(&RUN, Some(&spec), &DataAccess::default(), &Compute::cpu()) {
+        let _ = trainer.run(&mut |_| Flow::Stop);
+    }
+}
