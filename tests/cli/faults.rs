@@ -180,7 +180,7 @@ fn pictures_that_change_end_a_training_or_do_it_no_harm() {
     let space = Workspace::new();
     // Far more than a training reads ahead, and a memory too small to keep them.
     space.data(800);
-    let unlike = crate::support::picture(9, 70, 3);
+    let unlike = crate::support::picture(36, 36, 3);
     let other = crate::support::picture(32, 32, 4);
     let whole = std::fs::read(space.path("data/000.png")).unwrap();
     unlike.save(space.path("unlike.png")).unwrap();
@@ -191,7 +191,7 @@ fn pictures_that_change_end_a_training_or_do_it_no_harm() {
         ("garbage", &b"no picture"[..], Some("not a JPEG")),
         ("emptied", b"", Some("0 bytes")),
         ("half", &whole[..whole.len() / 2], Some("Png")),
-        ("unlike", &unlike, Some("9x70")),
+        ("unlike", &unlike, Some("36x36")),
         ("another", &other, None),
     ] {
         let mut child = space.command(&train(run, "100000")).stderr(Stdio::piped()).spawn().unwrap();

@@ -60,7 +60,14 @@ impl Workspace {
     /// The command, to be run in this folder.
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ksom"));
-        command.args(args).current_dir(self.folder.path());
+        command.args(args);
+        self.settle(&mut command);
+        command
+    }
+
+    /// This folder, and the environment that is meant for it.
+    fn settle(&self, command: &mut Command) {
+        command.current_dir(self.folder.path());
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             if name.starts_with("HF_") || name.to_ascii_lowercase().ends_with("_proxy") {
@@ -69,7 +76,6 @@ impl Workspace {
         }
         command.env_remove("HUGGINGFACE_HUB_CACHE").env("HF_HOME", self.path("hf"));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command
     }
 
     /// Runs the command to its end, whatever it is.
@@ -97,7 +103,8 @@ impl Workspace {
 
     /// Runs a command in this folder in some special way, to its end.
     pub fn finish(&self, command: &mut Command) -> Finished {
-        finish(command.current_dir(self.folder.path()))
+        self.settle(command);
+        finish(command)
     }
 
     /// As [`Self::fails`], for a command that is run in this folder in some special way.
