@@ -68,7 +68,7 @@ fn shifted_codes_are_shown_and_measured() {
     let expected = reconstructed["mean"]["mse"].as_f64().unwrap();
     assert!((error_at(2) - expected).abs() < 1e-9 * expected);
     let error = space.fails(&["perturb", "one", "p/0.png", "-o", "p/0.png"]);
-    assert!(error.contains("one of the pictures to read"), "{error}");
+    assert!(error.contains("one of the files to read"), "{error}");
     assert_eq!(space.run(&["perturb", "one", "p/0.png", "-k", "0", "-o", "x.png"]).code, 2);
 }
 

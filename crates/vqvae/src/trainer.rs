@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
-use ksom_datasets::{DataOptions, DataSet, DataSpec, ImageSource, Loader, LoaderOptions, Order, Preprocess};
+use ksom_datasets::{Batch, DataOptions, DataSet, DataSpec, ImageSource, Loader, LoaderOptions, Order, Preprocess};
 use ksom_kernels::AdamW;
 use serde::Serialize;
 
@@ -337,7 +337,9 @@ impl Trainer {
         while !self.is_done() && !stop {
             let started = Instant::now();
             let Some(batch) = loader.next() else { break };
-            let mut report = self.step(&batch?.pixels)?;
+            let batch = batch?;
+            self.check_sides(&batch)?;
+            let mut report = self.step(&batch.pixels)?;
             speed.add(recipe.batch_size, started);
             report.images_per_s = speed.images_per_s();
             let step = report.step;
@@ -372,6 +374,20 @@ impl Trainer {
             ..LoaderOptions::default()
         };
         Ok(Loader::new(self.data.train.clone(), order, self.progress.step, options)?)
+    }
+
+    /// Refuses pictures that the network cannot take, by name.
+    fn check_sides(&self, batch: &Batch) -> Result<()> {
+        let (_, _, height, width) = batch.pixels.dims4()?;
+        let stride = self.model.stride();
+        if height.is_multiple_of(stride) && width.is_multiple_of(stride) {
+            return Ok(());
+        }
+        let name = batch.indices.first().map(|&index| self.data.train.name(index)).unwrap_or_default();
+        Err(Error::Invalid(format!(
+            "{name} has {width}x{height} pixels, but this network needs sides that are multiples of {stride}: bring all \
+             pictures to one size with --set 'size=[WIDTH,HEIGHT]'"
+        )))
     }
 
     /// One optimiser step on a batch [B, 3, H, W].
