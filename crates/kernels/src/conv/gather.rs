@@ -1,7 +1,7 @@
 //! The forward direction of a convolution and of a transposed one (each the other's input gradient): every output
 //! gathers its taps from a zero-padded copy of the input and meets the weights, packed into panels, in registers.
 
-use super::geometry::{Axis, Dims, reach};
+use super::geometry::{Axis, Dims, pairs, reach};
 use super::winograd::{self, Winograd};
 use crate::memory::{Aligned, Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
@@ -62,10 +62,7 @@ pub(crate) fn gather(
     let tile = if w.outputs <= isa.lanes { &isa.tiles[isa.tiles.len() - 1] } else { &isa.tiles[0] };
     let (rows, cols, kernel) = if dot { (isa.dot_rows, DOT_COLS, isa.dot) } else { (tile.rows, tile.cols, tile.conv) };
     let bias = padded_bias(epilogue.bias, w.outputs, cols);
-    let phases: Vec<Phase> = axes
-        .0
-        .iter()
-        .flat_map(|y| axes.1.iter().map(move |x| (y, x)))
+    let phases: Vec<Phase> = pairs(axes)
         .map(|(y, x)| Phase { y, x, panels: if dot { pack_dot(w, y, x, isa.lanes) } else { pack(w, y, x, cols) } })
         .collect();
     let count = |axes: &[Axis]| axes.iter().map(|axis| axis.count).max().unwrap_or(0);

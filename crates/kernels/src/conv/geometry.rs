@@ -89,3 +89,8 @@ pub(crate) fn reach(axes: &[Axis], from: usize, to: usize) -> (isize, isize) {
         .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
         .unwrap_or((0, 1))
 }
+
+/// Every axis of rows with every axis of columns.
+pub(crate) fn pairs<'a>(axes: (&'a [Axis], &'a [Axis])) -> impl Iterator<Item = (&'a Axis, &'a Axis)> {
+    axes.0.iter().flat_map(move |y| axes.1.iter().map(move |x| (y, x)))
+}

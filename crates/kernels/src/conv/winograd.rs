@@ -4,7 +4,7 @@
 //! its taps are taken apart into sets of 2×2.
 
 use super::gather::{Epilogue, Weight};
-use super::geometry::{Axis, Dims};
+use super::geometry::{Axis, Dims, pairs};
 use crate::memory::{Aligned, Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
 use crate::simd::winograd::{Gather, MAX_POINTS, OUTPUTS, Scatter, Transforms, weight_rows};
@@ -117,12 +117,7 @@ pub(super) fn gather(
     let no_bias = vec![0.0; w.outputs];
     let job =
         Job { winograd, tile, x, dims, out, outputs: w.outputs, bias: epilogue.bias.unwrap_or(&no_bias), epilogue };
-    let phases: Vec<Phase> = axes
-        .0
-        .iter()
-        .flat_map(|y| axes.1.iter().map(move |x| (y, x)))
-        .map(|(y, x)| Phase { y, x, panels: job.pack(w, y, x) })
-        .collect();
+    let phases: Vec<Phase> = pairs(axes).map(|(y, x)| Phase { y, x, panels: job.pack(w, y, x) }).collect();
     let tasks: Vec<(&Phase, Range<usize>)> = phases.iter().flat_map(|phase| job.tasks(phase)).collect();
     let write = |output: Shared<f32>| {
         tasks
