@@ -20,7 +20,9 @@ use crate::settings::{Settings, describe};
 #[command(after_help = "Example:
   ksom bench --recipe cifar10 --batch 256
 
-Pictures are noise and weights untrained: neither changes the time. Reading and writing files is not part of it.")]
+Pictures are noise and weights untrained: neither changes the time. Reading and writing files is not part of it.
+GFLOP/s count the plain sums of convolutions; Winograd's method takes fewer, so that the share of the matrix product can
+exceed 100 %.")]
 pub struct BenchArgs {
     /// The recipe (cifar10, imagenet, faces, finetune, or a file) whose model is measured
     #[arg(long, value_name = "RECIPE", default_value = "cifar10")]
