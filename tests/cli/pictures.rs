@@ -73,7 +73,7 @@ fn the_original_is_never_replaced() {
         &["reconstruct", "a.png", "-o", ".", "--overwrite"],
     ] {
         let error = space.fails(args);
-        assert!(error.contains("one of the pictures to read"), "{error}");
+        assert!(error.contains("one of the files to read"), "{error}");
         assert_eq!(std::fs::read(space.path(&input)).unwrap(), before);
     }
 }
