@@ -19,6 +19,7 @@ mod config;
 mod convert;
 mod error;
 mod evaluation;
+mod events;
 pub mod experiment;
 pub mod figures;
 mod files;
@@ -63,6 +64,7 @@ pub use hub::{
     CachedModel, CardOptions, Hub, HubModel, HubName, Package, PackedFile, PushOptions, Pushed, Token, sha256,
 };
 // For fuzzing: what strangers list is read without a network there.
+pub use events::{Event, Flow, StepReport, Summary, ValidationReport};
 #[doc(hidden)]
 pub use hub::{Listing, RemoteFile};
 pub use images::{CodeGrid, ImageCodes};
@@ -77,6 +79,6 @@ pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, Recipe, ResizeChoice,
 pub use recorded::{RecordedMetrics, record_evaluation};
 pub use run_log::{LoggedLevel, LoggedStep, LoggedValidation, RunLog};
 pub use train_step::{Backpropagation, StepOutcome, train_step};
-pub use trainer::{Base, DataAccess, Event, Flow, StepReport, Summary, Trainer, ValidationReport};
+pub use trainer::{Base, DataAccess, Trainer};
 pub use training_state::Best;
 pub use work::MultiplyAdds;

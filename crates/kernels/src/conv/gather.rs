@@ -16,7 +16,7 @@ const TASK_INPUT: usize = 48 * 1024;
 const TASK_OUTPUTS: usize = 512;
 
 /// Elements of the part of a panel that stays in the first-level cache.
-const PANEL_BLOCK: usize = 6 * 1024;
+pub(super) const PANEL_BLOCK: usize = 6 * 1024;
 
 /// Elements of all panels up to which they stay in a near cache together.
 const PANELS_TOGETHER: usize = 16 * 1024;
@@ -59,7 +59,7 @@ pub(crate) fn gather(
     }
     // By the weight alone, so that an output's bits do not depend on the size of the picture.
     let dot = w.outputs == DOT_COLS && w.inputs.is_multiple_of(isa.lanes);
-    let tile = if w.outputs <= isa.lanes { &isa.tiles[isa.tiles.len() - 1] } else { &isa.tiles[0] };
+    let tile = isa.tile_for(w.outputs);
     let (rows, cols, kernel) = if dot { (isa.dot_rows, DOT_COLS, isa.dot) } else { (tile.rows, tile.cols, tile.conv) };
     let bias = padded_bias(epilogue.bias, w.outputs, cols);
     let phases: Vec<Phase> = pairs(axes)

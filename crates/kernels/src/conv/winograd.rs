@@ -3,7 +3,7 @@
 //! quarter of the multiplications of a 3×3 convolution, and 2/5 of those of a 4×4 one of stride 2 in either direction:
 //! its taps are taken apart into sets of 2×2.
 
-use super::gather::{Epilogue, Weight};
+use super::gather::{Epilogue, PANEL_BLOCK, Weight};
 use super::geometry::{Axis, Dims, pairs};
 use crate::memory::{Aligned, Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
@@ -14,9 +14,6 @@ use std::ops::Range;
 
 /// Elements of one task's transformed input: it fits a second-level cache.
 const TASK_INPUT: usize = 144 * 1024;
-
-/// Elements of the part of a panel that stays in the first-level cache.
-const PANEL_BLOCK: usize = 6 * 1024;
 
 /// Elements between the values of neighbouring tiles beyond what they need, so that they do not compete for the same
 /// places of a cache.
@@ -112,8 +109,7 @@ pub(super) fn gather(
     out: Dims,
     epilogue: Epilogue,
 ) -> Vec<f32> {
-    debug_assert_eq!(x.len(), dims.len());
-    let tile = if w.outputs <= isa.lanes { &isa.tiles[isa.tiles.len() - 1] } else { &isa.tiles[0] };
+    let tile = isa.tile_for(w.outputs);
     let no_bias = vec![0.0; w.outputs];
     let job =
         Job { winograd, tile, x, dims, out, outputs: w.outputs, bias: epilogue.bias.unwrap_or(&no_bias), epilogue };
@@ -174,7 +170,7 @@ impl Job<'_> {
     fn pack(&self, w: Weight, y: &Axis, x: &Axis) -> Aligned {
         let (values, points, step) = (self.winograd.values(), self.winograd.transforms.points, self.winograd.step);
         let (taps, cols, depth) = (self.winograd.transforms.taps, self.tile.cols, self.depth());
-        let rows: Vec<[f32; 3]> = weight_rows(taps).into_iter().map(|row| row.map(|g| g as f32)).collect();
+        let rows = weight_rows(taps);
         let mut panels = Aligned::zeros(values * depth * w.outputs.next_multiple_of(cols));
         panels.par_chunks_exact_mut(values * depth * cols).enumerate().for_each(|(panel, to)| {
             let first = panel * cols;

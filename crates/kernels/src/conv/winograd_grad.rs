@@ -27,8 +27,6 @@ pub(super) fn weight_grad(
     (patches, patch_dims): (&[f32], Dims),
     window: Window,
 ) -> Vec<f32> {
-    debug_assert_eq!(pixels.len(), pixel_dims.len());
-    debug_assert_eq!(patches.len(), patch_dims.len());
     let depth = winograd.depth(patch_dims.channels);
     let tile = Direct::tile(isa, pixel_dims.channels, depth);
     let job = Job { winograd, tile, pixels, pixel_dims, patches, patch_dims, window, depth };
@@ -180,7 +178,7 @@ impl Job<'_> {
         let (outputs, channels) = (self.pixel_dims.channels, self.patch_dims.channels);
         let (rows, cols, blocks) = (self.tile.rows, self.tile.cols, self.blocks());
         let (points, taps, step) = (self.winograd.transforms.points, self.winograd.transforms.taps, self.winograd.step);
-        let weights: Vec<[f32; 3]> = weight_rows(taps).into_iter().map(|row| row.map(|g| g as f32)).collect();
+        let weights = weight_rows(taps);
         let all_taps = self.window.height * self.window.width;
         let slices = outputs.div_ceil(slice);
         let mut grad = vec![0f32; outputs * channels * all_taps];

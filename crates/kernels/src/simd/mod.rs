@@ -98,6 +98,11 @@ impl Isa {
         *BEST
     }
 
+    /// The tile for a product with so many columns.
+    pub(crate) fn tile_for(&self, columns: usize) -> &Tile {
+        if columns <= self.lanes { &self.tiles[self.tiles.len() - 1] } else { &self.tiles[0] }
+    }
+
     /// All instruction sets of this machine, the best first.
     pub(crate) fn available() -> Vec<&'static Self> {
         let mut all = Vec::new();

@@ -211,19 +211,19 @@ impl<V: Vector> Points<V, 6> for Three {
     }
 }
 
-/// The weights' transform: a row for each point, for weights `taps` long. Exact sums of `points` rows times these give
-/// back the taps' gradients.
-pub(crate) fn weight_rows(taps: usize) -> Vec<[f64; 3]> {
+/// The weights' transform: a row for each point, for weights `taps` long, rounded from f64; and, transposed, of sums
+/// over the points to the taps' gradients.
+pub(crate) fn weight_rows(taps: usize) -> Vec<[f32; 3]> {
     let points: &[f64] = match taps {
         2 => &[0.5, -0.5, 1.5, -1.5],
         3 => &[0.0, 0.75, -0.75, 1.5, -1.5],
         _ => unreachable!("there are transforms for two and three taps, not for {taps}"),
     };
-    let mut rows: Vec<[f64; 3]> = points
+    let mut rows: Vec<[f32; 3]> = points
         .iter()
         .map(|&p| {
             let others: f64 = points.iter().filter(|&&other| other != p).map(|other| p - other).product();
-            std::array::from_fn(|tap| if tap < taps { p.powi(tap as i32) / others } else { 0.0 })
+            std::array::from_fn(|tap| if tap < taps { (p.powi(tap as i32) / others) as f32 } else { 0.0 })
         })
         .collect();
     // ∞ takes the last tap.

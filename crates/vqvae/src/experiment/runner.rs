@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::compute::Compute;
 use crate::error::{Error, Result};
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use crate::events::{Event, Flow};
 use crate::experiment::outcome::{LevelTopology, Outcome};
 use crate::experiment::plan::Experiment;
 use crate::experiment::results::ExperimentResults;
@@ -16,7 +17,7 @@ use crate::files::{read_text, write_atomic};
 use crate::model::Model;
 use crate::recipe::Recipe;
 use crate::run_lock::RunLock;
-use crate::trainer::{DataAccess, Event, Flow, Trainer};
+use crate::trainer::{DataAccess, Trainer};
 use crate::training_state::training_path;
 
 /// How an experiment is run; none of it changes its results.
