@@ -6,14 +6,13 @@ use std::error::Error;
 use std::path::Path;
 
 use ksom_datasets::{DecodeOptions, decode_image};
-use ksom_vqvae::{Compute, Model, metrics};
+use ksom_vqvae::{Compute, Model, metrics, zoo};
 
 /// Writes the reconstruction of `input` to `output` and gives its PSNR in dB.
 pub fn run(input: &Path, output: &Path) -> Result<f64, Box<dyn Error>> {
-    // Or Model::load("path/of/a/model/directory", &Compute::cpu()).
-    let model = Model::builtin(&Compute::cpu())?;
-
     let picture = decode_image(input, &DecodeOptions::default())?;
+    // The model of the zoo that fits pictures of this size; or Model::load("a/model/directory", &Compute::cpu()).
+    let model = Model::builtin(zoo::default_for(picture.width(), picture.height()), &Compute::cpu())?;
     let codes = model.encode_images(std::slice::from_ref(&picture))?;
     let grid = &codes[0].levels[0];
     println!("{}×{} pixels became {}×{} codes", picture.width(), picture.height(), grid.width, grid.height);

@@ -10,7 +10,8 @@ use ksom_vqvae::{Base, Compute, DataAccess, Event, Flow, Model, Recipe, Trainer}
 /// Fine-tunes for `steps` steps and gives the validation MSE before and at best.
 pub fn run(data: &str, run: &Path, steps: u64, batch_size: usize) -> Result<(f64, f64), Box<dyn Error>> {
     let compute = Compute::cpu();
-    let base = Base { model: Model::builtin_trainable(&compute)?, name: "cifar10-ksom".into(), revision: None };
+    let name = "cifar10-ksom";
+    let base = Base { model: Model::builtin_trainable(name, &compute)?, name: name.into(), revision: None };
     let changes = [format!("steps={steps}"), format!("batch_size={batch_size}"), "validate_every=1".into()];
     let recipe = Recipe::find("finetune", &changes)?;
 

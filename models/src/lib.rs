@@ -1,4 +1,5 @@
-//! The trained model that is compiled into `ksom`. Its folder beside this file is a model directory with its card.
+//! The zoo: trained models that are compiled into `ksom`. Each has a folder beside this file, which is a model directory
+//! with its card.
 
 /// The files of a model directory.
 pub struct ModelFiles {
@@ -12,10 +13,46 @@ pub struct ModelFiles {
     pub metrics: &'static str,
 }
 
-/// A KSOM VQ-VAE (hard neighbourhood, 2-D grid) trained on CIFAR-10.
-pub const CIFAR10_KSOM: ModelFiles = ModelFiles {
-    name: "cifar10-ksom",
-    config: include_str!("../cifar10-ksom/config.json"),
-    weights: include_bytes!("../cifar10-ksom/model.safetensors"),
-    metrics: include_str!("../cifar10-ksom/metrics.jsonl"),
-};
+macro_rules! model {
+    ($name:literal) => {
+        ModelFiles {
+            name: $name,
+            config: include_str!(concat!("../", $name, "/config.json")),
+            weights: include_bytes!(concat!("../", $name, "/model.safetensors")),
+            metrics: include_str!(concat!("../", $name, "/metrics.jsonl")),
+        }
+    };
+}
+
+/// Every model of the zoo.
+pub static ZOO: [ModelFiles; 1] = [model!("cifar10-ksom")];
+
+/// The model that is used where none is named and the pictures are small or not known.
+pub const DEFAULT: &str = "cifar10-ksom";
+
+/// The same for photographs: pictures with a side of more than [`SMALL_SIDE`] pixels.
+pub const PHOTOS_DEFAULT: &str = "cifar10-ksom";
+
+/// The longest side of a small picture, in pixels.
+pub const SMALL_SIDE: u32 = 64;
+
+/// The model of that name.
+pub fn find(name: &str) -> Option<&'static ModelFiles> {
+    ZOO.iter().find(|files| files.name == name)
+}
+
+/// The name of the model that fits pictures of `width` × `height`.
+pub fn default_for(width: u32, height: u32) -> &'static str {
+    if width.max(height) > SMALL_SIDE { PHOTOS_DEFAULT } else { DEFAULT }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_in_the_zoo() {
+        assert!([DEFAULT, PHOTOS_DEFAULT].iter().all(|name| find(name).is_some()));
+        assert_eq!((default_for(64, 64), default_for(1, 65)), (DEFAULT, PHOTOS_DEFAULT));
+    }
+}

@@ -124,6 +124,20 @@ fn other_runs_are_not_mixed_in() {
 }
 
 #[test]
+fn more_steps_continue_the_runs() {
+    let one_seed = TINY.replace("[0, 3]", "[0]");
+    let space = workspace(&one_seed);
+    space.ok(&experiment("grown", &[]));
+    std::fs::write(space.path("tiny.toml"), one_seed.replace("steps=60", "steps=72")).unwrap();
+    space.ok(&experiment("grown", &[]));
+    space.ok(&experiment("at-once", &[]));
+    assert_same_results(&space, "grown", "at-once");
+    std::fs::write(space.path("tiny.toml"), one_seed).unwrap();
+    let error = space.fails(&experiment("grown", &[]));
+    assert!(error.contains("ema/seed-0") && error.contains("training"), "{error}");
+}
+
+#[test]
 fn hostile_experiments_are_refused_by_name() {
     let space = Workspace::new();
     let deep = format!("x = {}{}", "[".repeat(100_000), "]".repeat(100_000));

@@ -100,6 +100,20 @@ fn a_used_run_directory_is_refused() {
 }
 
 #[test]
+fn a_finished_training_goes_on_when_asked_for_more_steps() {
+    let space = Workspace::new();
+    space.data(20);
+    space.ok(&train("once", "9"));
+    space.ok(&train("twice", "4"));
+    space.ok(&["train", "--out", "twice", "--resume", "--steps", "9"]);
+    for file in ["last/model.safetensors", "training.safetensors", "recipe.toml"] {
+        assert_same_file(&space.path("once").join(file), &space.path("twice").join(file));
+    }
+    let error = space.fails(&["train", "--out", "twice", "--resume", "--steps", "8"]);
+    assert!(error.contains("training") && error.contains("--steps"), "{error}");
+}
+
+#[test]
 fn resuming_another_training_is_refused() {
     let space = Workspace::new();
     space.train("run", 0);

@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    bench, convert, decode, encode, eval, experiment, finetune, info, list, map, neighborhood, perturb, plot, pull,
-    push, reconstruct, train, usage,
+    bench, compare, convert, decode, encode, eval, experiment, finetune, info, list, map, neighborhood, perturb, plot,
+    pull, push, reconstruct, train, usage,
 };
 
 /// Turn pictures into discrete codes and back with Kohonen VQ-VAEs: train, fine-tune, encode, decode, inspect.
@@ -25,6 +25,7 @@ pub enum Command {
     Encode(encode::EncodeArgs),
     Decode(decode::DecodeArgs),
     Reconstruct(reconstruct::ReconstructArgs),
+    Compare(compare::CompareArgs),
     Eval(eval::EvalArgs),
     Experiment(experiment::ExperimentArgs),
     Plot(plot::PlotArgs),
@@ -79,9 +80,10 @@ fn device_name(text: &str) -> Result<String, String> {
 /// Which model a command uses.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
-    #[arg(long, short, value_name = "MODEL", default_value = crate::models::DEFAULT)]
-    pub model: String,
+    /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub [default: a
+    /// built-in one that fits the first picture's size]
+    #[arg(long, short, value_name = "MODEL")]
+    pub model: Option<String>,
 }
 
 /// Which pictures a command takes.

@@ -3,8 +3,8 @@
 #[cfg(feature = "mimalloc")]
 mod allocator;
 mod arguments;
+mod before_after;
 mod commands;
-mod comparison;
 mod console;
 mod evaluated;
 mod experiment_progress;
@@ -12,6 +12,7 @@ mod failure;
 mod files;
 mod hub;
 mod interrupt;
+mod loss;
 mod models;
 mod output;
 mod pictures;
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Finetune(args) => output::print(&commands::finetune::run(args, &settings)?, &settings),
         Command::Encode(args) => output::print(&commands::encode::run(args, &settings)?, &settings),
         Command::Decode(args) => output::print(&commands::decode::run(args, &settings)?, &settings),
+        Command::Compare(args) => output::print(&commands::compare::run(args, &settings)?, &settings),
         Command::Reconstruct(args) => output::print(&commands::reconstruct::run(args, &settings)?, &settings),
         Command::Eval(args) => output::print(&commands::eval::run(args, &settings)?, &settings),
         Command::Experiment(args) => output::print(&commands::experiment::run(args, &settings)?, &settings),

@@ -3,17 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use ksom_models::{CIFAR10_KSOM, ModelFiles};
-use ksom_vqvae::{Compute, HubModel, HubName, Model, ModelConfig, weights_path};
+use ksom_datasets::{DataOptions, DataSpec};
+use ksom_vqvae::zoo::{self, ModelFiles};
+use ksom_vqvae::{Compute, HubModel, HubName, Model, ModelConfig, weights_path, write_atomic};
 
+use crate::console::Console;
 use crate::hub;
 use crate::settings::Settings;
-
-/// The model that is used where none is named.
-pub const DEFAULT: &str = "cifar10-ksom";
-
-/// The models that are compiled into this program.
-pub const BUILT_IN: [&ModelFiles; 1] = [&CIFAR10_KSOM];
 
 /// Where a model lies.
 enum Place {
@@ -36,7 +32,7 @@ pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
     if Path::new(name).exists() {
         return found(Place::Directory(PathBuf::from(name)));
     }
-    if let Some(files) = BUILT_IN.iter().find(|files| files.name == name) {
+    if let Some(files) = zoo::find(name) {
         return found(Place::BuiltIn(files));
     }
     if let Ok(hub_name) = name.parse::<HubName>() {
@@ -44,18 +40,37 @@ pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
             .with_context(|| format!("there is no folder {name}, and it cannot be had from the Hub"))?;
         return found(Place::Hub(pulled));
     }
-    let known = BUILT_IN.map(|files| files.name).join(", ");
+    let known = zoo::ZOO.iter().map(|files| files.name).collect::<Vec<_>>().join(", ");
     bail!(
         "model {name:?} is neither a folder that exists, nor a built-in model ({known}), nor owner/name on the Hub: \
          check the path"
     )
 }
 
+/// The name of the model to use where `asked` names none: that of the zoo which fits pictures of the size of the first.
+pub fn or_fitting(asked: Option<String>, size: impl FnOnce() -> Option<(u32, u32)>, console: &Console) -> String {
+    asked.unwrap_or_else(|| {
+        let Some((width, height)) = size() else { return zoo::DEFAULT.to_string() };
+        let name = zoo::default_for(width, height);
+        console
+            .note(&format!("model: {name}, for pictures of {width}×{height} like the first (--model says otherwise)"));
+        name.to_string()
+    })
+}
+
+/// The size of a data set's first picture; nothing where it cannot be had, which using the data set will tell.
+pub fn first_size_in(data: &DataSpec) -> Option<(u32, u32)> {
+    let set = ksom_datasets::open(data, &DataOptions { valid_fraction: 0.0, ..DataOptions::default() }).ok()?;
+    let sources = std::iter::once(&set.train).chain(set.valid.iter().chain(&set.test).map(|(_, source)| source));
+    let source = sources.into_iter().find(|source| !source.is_empty())?;
+    Some(source.image(0).ok()?.dimensions())
+}
+
 impl FoundModel {
     /// For inference.
     pub fn load(&self, compute: &Compute) -> Result<Model> {
         Ok(match &self.place {
-            Place::BuiltIn(_) => Model::builtin(compute)?,
+            Place::BuiltIn(files) => Model::builtin(files.name, compute)?,
             Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => Model::load(folder, compute)?,
         })
     }
@@ -63,7 +78,7 @@ impl FoundModel {
     /// To train on from it.
     pub fn load_trainable(&self, compute: &Compute) -> Result<Model> {
         Ok(match &self.place {
-            Place::BuiltIn(_) => Model::builtin_trainable(compute)?,
+            Place::BuiltIn(files) => Model::builtin_trainable(files.name, compute)?,
             Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => Model::load_trainable(folder, compute)?,
         })
     }
@@ -84,6 +99,23 @@ impl FoundModel {
             Place::BuiltIn(_) => None,
             Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => Some(folder),
         }
+    }
+
+    /// Writes what is recorded of its training into another folder with the same model.
+    pub fn copy_records(&self, to: &Path) -> Result<()> {
+        match &self.place {
+            Place::BuiltIn(files) => write_atomic(&to.join("metrics.jsonl"), files.metrics.as_bytes())?,
+            Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => {
+                for name in ["metrics.jsonl", "recipe.toml"] {
+                    let from = folder.join(name);
+                    if from.is_file() {
+                        let copy = std::fs::copy(&from, to.join(name));
+                        copy.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What it is called for the record, and its commit if it came from the Hub.
@@ -107,14 +139,4 @@ impl FoundModel {
 /// The configuration of a built-in model.
 pub fn built_in_config(files: &ModelFiles) -> Result<ModelConfig> {
     Ok(ModelConfig::parse(files.config, Path::new(files.name))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_is_built_in() {
-        assert!(BUILT_IN.iter().any(|files| files.name == DEFAULT));
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::{Context, Result, anyhow, bail};
-use ksom_datasets::{DecodeOptions, RgbImage, decode_image, find_images};
+use ksom_datasets::{DecodeOptions, RgbImage, decode_image, find_images, image_size};
 
 use crate::arguments::PictureArgs;
 use crate::console::Console;
@@ -32,6 +32,11 @@ pub fn find(args: &PictureArgs) -> Result<Vec<Input>> {
     let paths = find_images(&args.images)?;
     let bases: Vec<PathBuf> = args.images.iter().map(|image| base(image)).collect();
     Ok(paths.into_iter().map(|path| Input { name: name_below(&path, &bases), path }).collect())
+}
+
+/// The size of the first picture whose head can be read.
+pub fn first_size(inputs: &[Input]) -> Option<(u32, u32)> {
+    inputs.iter().find_map(|input| catch_unwind(|| image_size(&input.path)).ok()?.ok())
 }
 
 /// The folder that names are told from: a folder itself, a file's folder, what stands before a pattern's first wildcard.

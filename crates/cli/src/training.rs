@@ -24,7 +24,7 @@ pub struct TrainingArgs {
     /// The run directory: a new folder for the model, its metrics and its checkpoints
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
-    /// Optimiser steps, instead of the recipe's number
+    /// Optimiser steps, instead of the recipe's number; with --resume, a larger number trains for longer
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
     /// Seed of weights, split, order and augmentation
@@ -72,9 +72,9 @@ impl TrainingArgs {
     }
 
     /// Goes on with the training in the run directory. The same command line as at the start, with `--resume` added,
-    /// is welcome; one that asks for another training is refused.
+    /// is welcome, and so are more steps; one that asks for another training is refused.
     pub fn resume(&self, recipe: Option<&str>, compute: &Compute) -> Result<Trainer> {
-        let trainer = Trainer::resume(&self.out, self.data.as_ref(), &self.data_access(), compute)?;
+        let mut trainer = Trainer::resume(&self.out, self.data.as_ref(), &self.data_access(), compute)?;
         let recorded = self.out.join("recipe.toml");
         let asked = match recipe {
             Some(name) => self.recipe(name)?,
@@ -85,12 +85,14 @@ impl TrainingArgs {
         if !differ.is_empty() {
             bail!(
                 "--resume continues the training in {} as it was started, but the recipe and options given differ from \
-                 {} in: {}. Leave out --recipe, --set, --steps and --seed, or start anew in another folder",
+                 {} in: {}. Leave out --recipe, --set and --seed, ask for no fewer --steps, or start anew in another \
+                 folder",
                 self.out.display(),
                 recorded.display(),
                 differ.join(", ")
             );
         }
+        trainer.train_to(asked.training.steps)?;
         Ok(trainer)
     }
 }

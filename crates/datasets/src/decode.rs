@@ -63,6 +63,21 @@ pub fn decode_image(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<R
     decode_bytes(&bytes, &name, options)
 }
 
+/// The width and height that the head of a picture's file tells, as stored: the EXIF orientation may swap them.
+///
+/// # Errors
+/// When the file cannot be read, or is no picture of a known format.
+pub fn image_size(path: impl AsRef<Path>) -> Result<(u32, u32), DatasetError> {
+    let path = path.as_ref();
+    // Before it is opened: to open a pipe is to wait for its other end.
+    if !path.is_file() {
+        return Err(DatasetError::io("read", path)(std::io::Error::other("expected a file")));
+    }
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let size = reader.map_err(DatasetError::io("read", path))?.into_dimensions();
+    size.map_err(|error| DatasetError::image(&path.display().to_string(), error))
+}
+
 /// Decodes a picture that is already in memory; see [`decode_image`]. `name` is what errors call it.
 ///
 /// # Errors

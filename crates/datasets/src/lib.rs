@@ -54,7 +54,7 @@ mod split;
 
 pub use cache::CachedSource;
 pub use convert::Converter;
-pub use decode::{DecodeOptions, decode_bytes, decode_image};
+pub use decode::{DecodeOptions, decode_bytes, decode_image, image_size};
 pub use error::DatasetError;
 pub use find::{find_images, is_image_file};
 pub use folder::FolderSource;

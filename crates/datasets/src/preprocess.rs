@@ -50,6 +50,8 @@ pub enum ResizeMode {
     /// The aspect is kept and the picture covers the given size: for a square one, its shorter side fits exactly.
     /// A crop should follow. A side grows to 65,535 pixels at most.
     ShorterSide,
+    /// As [`Self::ShorterSide`] for pictures that do not cover the given size; all others stay as they are.
+    Enlarge,
 }
 
 /// How a resize interpolates pixels; all but `nearest` average over the pixels that fall together. The results are
@@ -207,10 +209,11 @@ impl Preprocess {
 
 impl Resize {
     fn apply(&self, image: RgbImage) -> RgbImage {
+        let (old_width, old_height) = image.dimensions();
         let (width, height) = match self.mode {
             ResizeMode::Squash => (self.width, self.height),
-            ResizeMode::ShorterSide => {
-                let (old_width, old_height) = image.dimensions();
+            ResizeMode::Enlarge if old_width >= self.width && old_height >= self.height => (old_width, old_height),
+            ResizeMode::ShorterSide | ResizeMode::Enlarge => {
                 let scale = |side: u32, of: u32| f64::from(side) / f64::from(of.max(1));
                 let by = scale(self.width, old_width).max(scale(self.height, old_height));
                 let side =
@@ -218,7 +221,7 @@ impl Resize {
                 (side(old_width, self.width), side(old_height, self.height))
             }
         };
-        if image.dimensions() == (width, height) {
+        if (old_width, old_height) == (width, height) {
             return image;
         }
         resize(&image, width, height, self.filter)

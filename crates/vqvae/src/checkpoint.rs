@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use ksom_models::{CIFAR10_KSOM, ModelFiles};
+use ksom_models::ModelFiles;
 
 use crate::compute::Compute;
 use crate::config::{ModelConfig, config_path};
@@ -35,20 +35,20 @@ impl Model {
         load(dir.as_ref(), compute, true)
     }
 
-    /// The model compiled into this crate: a KSOM VQ-VAE (hard neighbourhood, 2-D grid) trained on CIFAR-10.
+    /// A model of the [`zoo`](crate::zoo), compiled into this crate.
     ///
     /// # Errors
-    /// The device does not take the weights.
-    pub fn builtin(compute: &Compute) -> Result<Self> {
-        builtin(compute, false)
+    /// The zoo has no model of that name (the message lists those it has), or the device does not take the weights.
+    pub fn builtin(name: &str, compute: &Compute) -> Result<Self> {
+        builtin(name, compute, false)
     }
 
     /// The same, for training on from it.
     ///
     /// # Errors
     /// As [`Model::builtin`].
-    pub fn builtin_trainable(compute: &Compute) -> Result<Self> {
-        builtin(compute, true)
+    pub fn builtin_trainable(name: &str, compute: &Compute) -> Result<Self> {
+        builtin(name, compute, true)
     }
 
     /// Writes `config.json` and `model.safetensors` into `dir`, which is created if needed.
@@ -94,8 +94,11 @@ fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
     Model::from_tensors(&config, tensors, &weights.display().to_string(), compute, trainable)
 }
 
-fn builtin(compute: &Compute, trainable: bool) -> Result<Model> {
-    let ModelFiles { name, config, weights, .. } = CIFAR10_KSOM;
+fn builtin(name: &str, compute: &Compute, trainable: bool) -> Result<Model> {
+    let Some(ModelFiles { config, weights, .. }) = ksom_models::find(name) else {
+        let known = ksom_models::ZOO.iter().map(|files| files.name).collect::<Vec<_>>().join(", ");
+        return Err(Error::Invalid(format!("{name:?} is no model of the zoo, which has {known}")));
+    };
     let path = PathBuf::from(name);
     let config = ModelConfig::parse(config, &config_path(&path))?;
     let tensors = TensorFile::from_bytes(weights.to_vec(), &path)?.tensors(&path)?;

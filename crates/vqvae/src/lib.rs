@@ -5,7 +5,7 @@
 //! ```no_run
 //! use ksom_vqvae::{Compute, Model};
 //!
-//! let model = Model::builtin(&Compute::cpu())?;
+//! let model = Model::builtin("cifar10-ksom", &Compute::cpu())?;
 //! let picture = ksom_datasets::decode_image("photo.jpg", &ksom_datasets::DecodeOptions::default())?;
 //! let codes = model.encode_images(&[picture])?;
 //! let reconstruction = model.decode_images(&codes)?;
@@ -69,6 +69,7 @@ pub use events::{Event, Flow, StepReport, Summary, ValidationReport};
 pub use hub::{Listing, RemoteFile};
 pub use images::{CodeGrid, ImageCodes};
 pub use ksom_kernels::{AdamW, Backend, instruction_set};
+pub use ksom_models as zoo;
 pub use memory::require_for_training;
 pub use model::Model;
 pub use network::{ForwardOutput, LevelOutput};

@@ -13,8 +13,9 @@ use crate::files::read_text;
 use crate::part::Part;
 
 /// The recipes that come with the crate: name and text.
-pub const RECIPES: [(&str, &str); 4] = [
+pub const RECIPES: [(&str, &str); 5] = [
     ("cifar10", include_str!("../recipes/cifar10.toml")),
+    ("photos", include_str!("../recipes/photos.toml")),
     ("imagenet", include_str!("../recipes/imagenet.toml")),
     ("faces", include_str!("../recipes/faces.toml")),
     ("finetune", include_str!("../recipes/finetune.toml")),
@@ -63,6 +64,9 @@ pub enum ResizeChoice {
     CenterCrop,
     /// Shorter side to the size at least, then a random part; the centre in validation.
     RandomCrop,
+    /// A random part of the picture at its own scale; the centre in validation. Smaller pictures are enlarged to cover
+    /// the size.
+    RandomPatch,
 }
 
 impl ResizeChoice {
@@ -72,6 +76,7 @@ impl ResizeChoice {
             Self::Squash => (ResizeMode::Squash, Crop::None),
             Self::CenterCrop => (ResizeMode::ShorterSide, Crop::Center { width, height }),
             Self::RandomCrop => (ResizeMode::ShorterSide, Crop::Random { width, height }),
+            Self::RandomPatch => (ResizeMode::Enlarge, Crop::Random { width, height }),
         };
         let resize = Some(Resize { width, height, mode, filter: Filter::default() });
         Preprocess { resize, crop, ..Preprocess::default() }

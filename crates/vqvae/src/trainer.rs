@@ -213,6 +213,22 @@ impl Trainer {
         Ok(Self { recipe, run: run.to_path_buf(), model, optimizer, data, preprocess, progress, log, _lock: lock })
     }
 
+    /// Sets how many steps the training takes in all, and writes it into the run directory's recipe.
+    ///
+    /// # Errors
+    /// `steps` is fewer than are done, or the recipe cannot be written.
+    pub fn train_to(&mut self, steps: u64) -> Result<()> {
+        if steps < self.progress.step {
+            let done = self.progress.step;
+            return Err(Error::Invalid(format!("{done} steps are done already: ask for more than {steps}")));
+        }
+        if steps != self.recipe.training.steps {
+            self.recipe.training.steps = steps;
+            write_atomic(&recipe_path(&self.run), self.recipe.to_toml().as_bytes())?;
+        }
+        Ok(())
+    }
+
     /// The model as it stands.
     pub fn model(&self) -> &Model {
         &self.model

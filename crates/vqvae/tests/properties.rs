@@ -207,7 +207,7 @@ fn a_model_can_be_shared_by_threads() {
 #[test]
 #[ignore = "measures"]
 fn throughput_does_not_collapse_with_more_threads() {
-    let model = Model::builtin(&Compute::cpu()).unwrap();
+    let model = Model::builtin("cifar10-ksom", &Compute::cpu()).unwrap();
     for (side, count) in [(32, 2048u32), (512, 24)] {
         let pictures: Vec<RgbImage> = (0..count).map(|seed| picture(side, side, seed)).collect();
         let mut alone = 0.0;

@@ -24,7 +24,7 @@ Pictures are noise and weights untrained: neither changes the time. Reading and 
 GFLOP/s count the plain sums of convolutions; Winograd's method takes fewer, so that the share of the matrix product can
 exceed 100 %.")]
 pub struct BenchArgs {
-    /// The recipe (cifar10, imagenet, faces, finetune, or a file) whose model is measured
+    /// The recipe (cifar10, photos, imagenet, faces, finetune, or a file) whose model is measured
     #[arg(long, value_name = "RECIPE", default_value = "cifar10")]
     recipe: String,
     /// Change a field of the recipe; may be repeated

@@ -16,11 +16,12 @@ use crate::models;
 use crate::output::{Block, Report};
 use crate::settings::Settings;
 
-/// Convert the paper's PyTorch checkpoints to model directories, and back to its tensor names
+/// Convert the paper's PyTorch checkpoints to model directories, and models to its tensor names or to half the size
 #[derive(Args)]
 #[command(after_help = "Examples:
   ksom convert checkpoint.pth models/mine --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
   ksom convert models/mine weights.safetensors
+  ksom convert runs/mine models/small --half
 
 A checkpoint does not say how its pixels were normalised. Assumed are CIFAR-10's mean and deviation for the task
 vq_vae and ImageNet's for vq_vae2; the face models of the paper were trained with 0.5 and 0.5: say so with --mean and
@@ -29,9 +30,12 @@ pub struct ConvertArgs {
     /// A checkpoint (.pth) of the paper's code, a model directory, or the name of a built-in model
     #[arg(value_name = "FROM")]
     from: String,
-    /// For a checkpoint the model directory to create, for a model the .safetensors file to write
+    /// The model directory to create, or for a model the .safetensors file to write
     #[arg(value_name = "TO")]
     to: PathBuf,
+    /// Store the network's weights as 16-bit floats; codebooks keep 32 bits
+    #[arg(long)]
+    half: bool,
     /// Mean of the pixels in 0..1 that the checkpoint was trained with
     #[arg(long, value_name = "R,G,B", value_parser = channels, requires = "std")]
     mean: Option<[f32; 3]>,
@@ -56,25 +60,35 @@ pub fn run(args: ConvertArgs, settings: &Settings) -> Result<ConvertReport> {
     let given = args.mean.zip(args.std).map(|(mean, std)| Normalization { mean, std });
     // Where it computes does not matter: nothing is computed.
     let compute = Compute::cpu();
+    let to_file = args.to.extension().is_some_and(|extension| extension == "safetensors");
+    let dtype = if args.half { DType::F16 } else { DType::F32 };
+    if !to_file && weights_path(&args.to).exists() {
+        bail!("{} holds a model already: choose another folder", args.to.display());
+    }
     if from.is_file() {
-        if weights_path(&args.to).exists() {
-            bail!("{} holds a model already: choose another folder", args.to.display());
-        }
         if let Some(given) = given {
             given.check()?;
         }
         let model = Model::from_paper_checkpoint(from, given, &compute)?;
-        model.save(&args.to, DType::F32)?;
+        model.save(&args.to, dtype)?;
         return report(args, &model, given.is_none());
     }
     if given.is_some() {
         bail!(Usage("--mean and --std are for checkpoints (.pth): a model directory has its own".to_string()));
     }
-    if args.to.extension().is_none_or(|extension| extension != "safetensors") {
-        bail!(Usage(format!("{} should end in .safetensors", args.to.display())));
+    if args.to.extension().is_some_and(|extension| extension == "pth" || extension == "pt") || (to_file && args.half) {
+        bail!(Usage(format!(
+            "{} should end in .safetensors (without --half), or be a folder for a model directory",
+            args.to.display()
+        )));
     }
     let found = models::find(&args.from, settings)?;
     let model = found.load(&compute)?;
+    if !to_file {
+        model.save(&args.to, dtype)?;
+        found.copy_records(&args.to)?;
+        return report(args, &model, false);
+    }
     let own = found.folder().map(weights_path);
     refuse_input(&args.to, own.as_deref())?;
     create_folder_of(&args.to)?;

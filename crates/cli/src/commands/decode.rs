@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use ksom_vqvae::{CodesFile, ImageCodes};
+use ksom_vqvae::{CodesFile, ImageCodes, zoo};
 use serde::Serialize;
 
-use crate::arguments::ModelArgs;
 use crate::files::{create_folder, picture_file_names, refuse_existing, write_picture};
 use crate::models;
 use crate::output::{Block, Report, pictures, sides};
@@ -31,8 +30,10 @@ pub struct DecodeArgs {
     /// Replace files that are there already
     #[arg(long)]
     overwrite: bool,
-    #[command(flatten)]
-    model: ModelArgs,
+    /// The model that made the codes: a model directory, the name of a built-in model (`ksom list`), or
+    /// owner/name[@revision] on the Hub [default: the built-in one that made them]
+    #[arg(long, short, value_name = "MODEL")]
+    model: Option<String>,
 }
 
 /// What was written.
@@ -53,7 +54,9 @@ struct DecodedPicture {
 
 pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
     let file = CodesFile::read(&args.codes)?;
-    let model = models::find(&args.model.model, settings)?.load(&settings.compute()?)?;
+    let recorded = || zoo::find(&file.model).map_or(zoo::DEFAULT, |files| files.name).to_string();
+    let name = args.model.unwrap_or_else(recorded);
+    let model = models::find(&name, settings)?.load(&settings.compute()?)?;
     file.check(&model, &args.codes)?;
     let outputs: Vec<PathBuf> =
         picture_file_names(file.names.iter().map(String::as_str)).iter().map(|name| args.output.join(name)).collect();
@@ -79,7 +82,7 @@ pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
         .zip(&file.images)
         .map(|((name, output), image)| DecodedPicture { name, output, width: image.width, height: image.height })
         .collect();
-    Ok(DecodeReport { model: args.model.model, pictures })
+    Ok(DecodeReport { model: name, pictures })
 }
 
 /// How many of the next pictures are decoded together: at least one.

@@ -50,7 +50,9 @@ struct SetReport {
 }
 
 pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
-    let found = models::find(&args.model.model, settings)?;
+    let data = &args.pictures.data;
+    let name = models::or_fitting(args.model.model, || models::first_size_in(data), &settings.console);
+    let found = models::find(&name, settings)?;
     let record = match (args.record, found.own_folder()) {
         (true, None) => bail!(Usage("--record needs a model directory of your own".to_string())),
         (true, Some(folder)) => Some(folder),
@@ -79,7 +81,7 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
         record_evaluation(folder, step, &data.join(" + "), &measured)?;
     }
     let size = preprocess.resize.map(|resize| [resize.width, resize.height]);
-    Ok(EvalReport { model: args.model.model, data: args.pictures.data, part, size, mse, sets })
+    Ok(EvalReport { model: name, data: args.pictures.data, part, size, mse, sets })
 }
 
 impl Report for EvalReport {

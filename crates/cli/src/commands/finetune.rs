@@ -5,7 +5,7 @@ use clap::Args;
 use ksom_vqvae::{Base, RecordedMetrics, Trainer};
 use serde::Serialize;
 
-use crate::comparison::{Comparison, compare};
+use crate::before_after::{Comparison, compare};
 use crate::failure::Usage;
 use crate::models::{self, FoundModel};
 use crate::output::{Block, Report, significant, table};
@@ -22,7 +22,7 @@ Pictures can be of any size and shape. A fifth of them is kept from training: fi
 those brought nothing better, and RUN holds the best model, which is the one it began with if nothing was better.")]
 pub struct FinetuneArgs {
     /// The model to start from: a model directory, the name of a built-in model, or owner/name[@revision] on the Hub
-    /// [default: cifar10-ksom]
+    /// [default: a built-in one that fits the first picture's size]
     #[arg(value_name = "MODEL")]
     model: Option<String>,
     /// A recipe's name or file; architecture and quantiser are the model's own [default: finetune]
@@ -72,7 +72,10 @@ pub fn run(mut args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport
         base = recorded_base(&trainer, &args, settings)?;
     } else {
         let Some(data) = &training.data else { bail!(Usage("--data is needed".to_string())) };
-        base = models::find(args.model.as_deref().unwrap_or(models::DEFAULT), settings)?;
+        base = models::find(
+            &models::or_fitting(args.model.clone(), || models::first_size_in(data), &settings.console),
+            settings,
+        )?;
         let recipe = training.recipe(args.recipe.as_deref().unwrap_or("finetune"))?;
         let (name, revision) = base.origin();
         let start = Base { model: base.load_trainable(&compute)?, name, revision };

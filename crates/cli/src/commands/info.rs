@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
-use ksom_vqvae::{ArchitectureKind, ModelConfig, metrics};
+use ksom_vqvae::{ArchitectureKind, ModelConfig, metrics, zoo};
 use serde::Serialize;
 
 use crate::models;
@@ -18,7 +18,7 @@ use crate::settings::Settings;
   ksom info runs/ksom")]
 pub struct InfoArgs {
     /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
-    #[arg(value_name = "MODEL", default_value = models::DEFAULT)]
+    #[arg(value_name = "MODEL", default_value = zoo::DEFAULT)]
     model: String,
 }
 

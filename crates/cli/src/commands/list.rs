@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
-use ksom_models::ModelFiles;
+use ksom_vqvae::zoo::{ModelFiles, ZOO};
 use ksom_vqvae::{CachedModel, Hub, ModelConfig, RECIPES, RecordedMetrics};
 use serde::Serialize;
 
 use crate::commands::info::{architecture_name, quantizer_name};
-use crate::models::{BUILT_IN, built_in_config};
+use crate::models::built_in_config;
 use crate::output::{Block, NO_NUMBER, Report, bytes, sides, table};
 
 /// List the models that are known by name, those pulled from the Hub, and the recipes
@@ -60,7 +60,7 @@ struct Description {
 }
 
 pub fn run(_: ListArgs) -> Result<ListReport> {
-    let models = BUILT_IN.iter().map(|files| zoo_model(files)).collect::<Result<_>>()?;
+    let models = ZOO.iter().map(zoo_model).collect::<Result<_>>()?;
     // Without a home directory there is no cache, and nothing in it.
     let cached = Hub::from_env().map(|hub| hub.cached_models()).unwrap_or_default();
     let cached = cached.into_iter().map(|CachedModel { model, revisions, config, bytes, .. }| HubModel {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use ksom_vqvae::figures::{MapOptions, code_map, most_used_code};
+use ksom_vqvae::zoo;
 use serde::Serialize;
 
 use crate::failure::Usage;
@@ -28,7 +29,7 @@ Examples:
 )]
 pub struct MapArgs {
     /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
-    #[arg(value_name = "MODEL", default_value = models::DEFAULT)]
+    #[arg(value_name = "MODEL", default_value = zoo::DEFAULT)]
     model: String,
     /// The picture, such as map.png (replaced if it is there)
     #[arg(long, short, value_name = "FILE")]

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, and one function that does it and returns data.
 
 pub mod bench;
+pub mod compare;
 pub mod convert;
 pub mod decode;
 pub mod encode;

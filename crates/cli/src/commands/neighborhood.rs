@@ -29,7 +29,7 @@ Examples:
   ksom neighborhood --model runs/ksom --steps 0,100,10000 -o shapes.png"
 )]
 pub struct NeighborhoodArgs {
-    /// The recipe whose grid and shrinking are drawn: a name (cifar10, imagenet, faces, finetune) or a file
+    /// The recipe whose grid and shrinking are drawn: a name (cifar10, photos, imagenet, faces, finetune) or a file
     #[arg(long, value_name = "RECIPE", default_value = "cifar10", conflicts_with = "model")]
     recipe: String,
     /// Another value for a field of the recipe, such as shrink_step=1; can be given several times

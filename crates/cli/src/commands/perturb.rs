@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use image::RgbImage;
-use image::imageops::{FilterType, resize};
 use ksom_vqvae::figures::shift_codes;
 use ksom_vqvae::{Model, metrics};
 use serde::Serialize;
@@ -16,10 +15,9 @@ use crate::models;
 use crate::output::{Block, NO_NUMBER, Report, pictures, table};
 use crate::pictures::{find, for_each_batch};
 use crate::settings::Settings;
-use crate::sheet::sheet;
+use crate::sheet::{ROWS, sheet, shown};
 
-/// How many of the pictures are shown, and about how large.
-const SHOWN: usize = 4;
+/// The longest side of a picture on the sheet.
 const LONGEST_SIDE: u32 = 128;
 
 /// Shift all codes of pictures on the grid, and show and measure what that does
@@ -89,7 +87,7 @@ pub fn run(args: PerturbArgs, settings: &Settings) -> Result<PerturbReport> {
     let offsets = 2 * k as usize + 1;
     let mut sums: Vec<Vec<f64>> = models.iter().map(|model| vec![0.0; axes_of(model) * offsets]).collect();
     let mut rows = Vec::new();
-    let mut shown = 0;
+    let mut drawn = 0;
     let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |_, originals| {
         for original in originals {
             let mut by_model = Vec::new();
@@ -100,12 +98,12 @@ pub fn run(args: PerturbArgs, settings: &Settings) -> Result<PerturbReport> {
                 }
                 by_model.push(shifted);
             }
-            if shown < SHOWN {
-                shown += 1;
+            if drawn < ROWS {
+                drawn += 1;
                 for axis in 0..axes {
                     for shifted in by_model.iter().filter_map(|shifted| shifted.chunks(offsets).nth(axis)) {
                         let pictures = shifted.iter().map(|(_, picture)| picture.clone());
-                        rows.push(std::iter::once(shown_size(original)).chain(pictures).collect());
+                        rows.push(std::iter::once(shown(original, LONGEST_SIDE)).chain(pictures).collect());
                     }
                 }
             }
@@ -136,24 +134,12 @@ fn decode_shifted(model: &Model, original: &RgbImage, k: i64) -> Result<Vec<(f64
             for codes in &codes {
                 let shifted = shift_codes(model, codes, axis, offset)?;
                 for picture in model.decode_images(&[shifted])? {
-                    decoded.push((metrics::mse(original, &picture)?, shown_size(&picture)));
+                    decoded.push((metrics::mse(original, &picture)?, shown(&picture, LONGEST_SIDE)));
                 }
             }
         }
     }
     Ok(decoded)
-}
-
-/// Large pictures are shrunk, small ones enlarged by a whole number.
-fn shown_size(picture: &RgbImage) -> RgbImage {
-    let (width, height) = picture.dimensions();
-    let longest = width.max(height).max(1);
-    if longest > LONGEST_SIDE {
-        let side = |side: u32| (u64::from(side) * u64::from(LONGEST_SIDE) / u64::from(longest)).max(1) as u32;
-        return resize(picture, side(width), side(height), FilterType::CatmullRom);
-    }
-    let factor = LONGEST_SIDE / longest;
-    resize(picture, width * factor, height * factor, FilterType::Nearest)
 }
 
 impl Report for PerturbReport {
@@ -177,7 +163,7 @@ impl Report for PerturbReport {
             Block::Line(format!(
                 "MSE (0..255) of {} from codes shifted on the grid; {} shown in {}",
                 pictures(self.pictures),
-                if self.pictures > SHOWN { "the first 4" } else { "all" },
+                if self.pictures > ROWS { "the first 4" } else { "all" },
                 self.output.display()
             )),
             table(&header, rows),

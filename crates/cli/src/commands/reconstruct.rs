@@ -4,8 +4,6 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_datasets::RgbImage;
-use ksom_vqvae::{ImageCodes, Model, metrics};
 use serde::Serialize;
 
 use crate::arguments::{ModelArgs, PictureArgs};
@@ -13,9 +11,10 @@ use crate::failure::Usage;
 use crate::files::{
     create_folder, format_of, picture_file_names, prepare_picture, refuse_existing, refuse_input, write_picture,
 };
+use crate::loss::Loss;
 use crate::models;
-use crate::output::{Block, Report, significant, table};
-use crate::pictures::{Input, find, for_each_batch};
+use crate::output::{Block, Report, table};
+use crate::pictures::{Input, find, first_size, for_each_batch};
 use crate::settings::Settings;
 use crate::sheet::sheet;
 
@@ -47,7 +46,7 @@ pub struct ReconstructReport {
     pictures: Vec<Reconstructed>,
     skipped: usize,
     /// The mean over the pictures of each measure.
-    mean: Measures,
+    mean: Loss,
 }
 
 #[derive(Serialize)]
@@ -57,24 +56,14 @@ struct Reconstructed {
     width: u32,
     height: u32,
     #[serde(flatten)]
-    measures: Measures,
-}
-
-/// Of a reconstruction against its original, on 8-bit pixels.
-#[derive(Clone, Copy, Serialize)]
-struct Measures {
-    /// Mean squared error of pixels in 0..255.
-    mse: f64,
-    /// In dB; infinite (null in JSON) where nothing was lost.
-    psnr: f64,
-    ssim: f64,
-    bits_per_pixel: f64,
+    loss: Loss,
 }
 
 pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructReport> {
     let inputs = find(&args.pictures)?;
     let outputs = outputs(&args, &inputs)?;
-    let model = models::find(&args.model.model, settings)?.load(&settings.compute()?)?;
+    let name = models::or_fitting(args.model.model, || first_size(&inputs), &settings.console);
+    let model = models::find(&name, settings)?.load(&settings.compute()?)?;
     let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let mut pictures = Vec::new();
     let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, originals| {
@@ -83,7 +72,7 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
         for (((&number, original), codes), reconstruction) in
             numbers.iter().zip(originals).zip(&codes).zip(&reconstructions)
         {
-            let measures = measure(&model, original, codes, reconstruction)?;
+            let loss = Loss::measure(&model, original, codes, reconstruction)?;
             let output = &outputs[number];
             if args.side_by_side {
                 write_picture(output, &sheet(&[vec![original.clone(), reconstruction.clone()]]))?;
@@ -91,18 +80,12 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
                 write_picture(output, reconstruction)?;
             }
             let (width, height) = original.dimensions();
-            pictures.push(Reconstructed {
-                name: names[number].clone(),
-                output: output.clone(),
-                width,
-                height,
-                measures,
-            });
+            pictures.push(Reconstructed { name: names[number].clone(), output: output.clone(), width, height, loss });
         }
         Ok(())
     })?;
-    let mean = mean(&pictures);
-    Ok(ReconstructReport { model: args.model.model, pictures, skipped: count.skipped, mean })
+    let mean = Loss::mean(&pictures.iter().map(|picture| picture.loss).collect::<Vec<_>>());
+    Ok(ReconstructReport { model: name, pictures, skipped: count.skipped, mean })
 }
 
 /// Where each picture goes; folders are created.
@@ -135,53 +118,20 @@ fn is_folder(output: &Path) -> bool {
     output.is_dir() || text.ends_with(['/', MAIN_SEPARATOR]) || (output.extension().is_none() && !output.exists())
 }
 
-fn measure(model: &Model, original: &RgbImage, codes: &ImageCodes, reconstruction: &RgbImage) -> Result<Measures> {
-    let num_codes = model.config().quantizer.num_codes;
-    let count: usize = codes.levels.iter().map(|grid| grid.codes.len()).sum();
-    let pixels = f64::from(codes.width) * f64::from(codes.height);
-    let mse = metrics::mse(original, reconstruction)?;
-    Ok(Measures {
-        mse,
-        psnr: metrics::psnr(mse),
-        ssim: metrics::ssim(original, reconstruction)?,
-        bits_per_pixel: metrics::bits_per_pixel(num_codes, count as f64, pixels),
-    })
-}
-
-/// The original, a thin gap, the reconstruction.
-fn mean(pictures: &[Reconstructed]) -> Measures {
-    let mean = |measure: fn(&Measures) -> f64| {
-        pictures.iter().map(|picture| measure(&picture.measures)).sum::<f64>() / pictures.len() as f64
-    };
-    Measures {
-        mse: mean(|m| m.mse),
-        psnr: mean(|m| m.psnr),
-        ssim: mean(|m| m.ssim),
-        bits_per_pixel: mean(|m| m.bits_per_pixel),
-    }
-}
-
 impl Report for ReconstructReport {
     fn blocks(&self) -> Vec<Block> {
-        let row = |name: &str, measures: &Measures, output: String| {
-            let Measures { mse, psnr, ssim, bits_per_pixel } = measures;
-            vec![
-                name.to_string(),
-                format!("{mse:.2}"),
-                format!("{psnr:.2} dB"),
-                format!("{ssim:.4}"),
-                significant(*bits_per_pixel),
-                output,
-            ]
+        let row = |name: &str, loss: &Loss, output: String| {
+            [vec![name.to_string()], loss.cells().into(), vec![output]].concat()
         };
         let mut rows: Vec<_> = self
             .pictures
             .iter()
-            .map(|picture| row(&picture.name, &picture.measures, picture.output.display().to_string()))
+            .map(|picture| row(&picture.name, &picture.loss, picture.output.display().to_string()))
             .collect();
         if self.pictures.len() > 1 {
             rows.push(row("mean", &self.mean, String::new()));
         }
-        vec![table(&["picture", "MSE", "PSNR", "SSIM", "bits/pixel", "output"], rows)]
+        let header = [&["picture"][..], &Loss::HEADER, &["output"]].concat();
+        vec![table(&header, rows)]
     }
 }

@@ -17,7 +17,7 @@ use crate::training::{RunReport, TrainingArgs, announce, drive};
   ksom train --recipe cifar10 --data photos --out runs/small --set 'size=[64,64]' --steps 2000
   ksom train --out runs/ksom --resume")]
 pub struct TrainArgs {
-    /// A recipe's name (cifar10, imagenet, faces, finetune) or file
+    /// A recipe's name (cifar10, photos, imagenet, faces, finetune) or file
     #[arg(long, value_name = "RECIPE", required_unless_present = "resume")]
     recipe: Option<String>,
     #[command(flatten)]

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use ksom_datasets::DataSpec;
 use ksom_vqvae::figures::{count_codes, usage_map};
+use ksom_vqvae::zoo;
 use serde::Serialize;
 
 use crate::evaluated::{Chosen, PartArgs, PartName};
@@ -27,7 +28,7 @@ Example:
 )]
 pub struct UsageArgs {
     /// A model directory, the name of a built-in model (`ksom list`), or owner/name[@revision] on the Hub
-    #[arg(value_name = "MODEL", default_value = models::DEFAULT)]
+    #[arg(value_name = "MODEL", default_value = zoo::DEFAULT)]
     model: String,
     #[command(flatten)]
     pictures: PartArgs,

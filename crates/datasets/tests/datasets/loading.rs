@@ -170,6 +170,10 @@ fn resizing_keeps_axes_and_averages() {
     assert_eq!(covering(2, 2).dimensions(), (4, 2));
     assert_eq!(covering(16, 2).dimensions(), (16, 8));
     assert_eq!(covering(3, 3).dimensions(), (6, 3));
+    let enlarged = |width, height| apply(to(width, height, ResizeMode::Enlarge, Filter::Bilinear), halves.clone());
+    assert_eq!(enlarged(8, 3), halves);
+    assert_eq!(enlarged(10, 2), covering(10, 2));
+    assert_eq!(enlarged(10, 2).dimensions(), (10, 5));
 }
 
 /// The pictures were resized by Pillow 13, which goes along columns first in the second case.

@@ -92,8 +92,8 @@ impl Experiment {
         let mut left = Vec::new();
         for run in self.run_names() {
             let run_dir = self.run_dir(dir, run);
-            self.check_recipe(run, &run_dir)?;
-            if !Outcome::read(&run_dir)?.is_some_and(|outcome| outcome.is_settled(self.topology)) {
+            let longer = self.check_recipe(run, &run_dir)?;
+            if longer || !Outcome::read(&run_dir)?.is_some_and(|outcome| outcome.is_settled(self.topology)) {
                 left.push(run);
             }
         }
@@ -130,15 +130,16 @@ impl Experiment {
         format!("{}\n", self.data)
     }
 
-    /// Refuses a run that was started by another recipe.
-    fn check_recipe(&self, run: RunName, run_dir: &Path) -> Result<()> {
+    /// Refuses a run that was started by another recipe; whether it is to take more steps than it was started for.
+    fn check_recipe(&self, run: RunName, run_dir: &Path) -> Result<bool> {
         let path = run_dir.join("recipe.toml");
         if !path.exists() {
-            return Ok(());
+            return Ok(false);
         }
-        let differ = Recipe::read(&path, &[])?.differences(self.recipe_of(run), false);
+        let (started, wanted) = (Recipe::read(&path, &[])?, self.recipe_of(run));
+        let differ = started.differences(wanted, false);
         if differ.is_empty() {
-            return Ok(());
+            return Ok(wanted.training.steps > started.training.steps);
         }
         Err(Error::file(
             &path,
@@ -224,6 +225,7 @@ impl Work<'_> {
             let recipe = self.experiment.recipe_of(run).clone();
             Trainer::start(recipe, data, self.access, run_dir, self.compute, None)?
         };
+        trainer.train_to(self.experiment.recipe_of(run).training.steps)?;
         self.tell(run, ExperimentEvent::Started { step: trainer.steps_done() });
         let summary = trainer.run(&mut |event| self.tell(run, ExperimentEvent::Training(event)))?;
         if summary.stopped {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use image::RgbImage;
-use image::imageops::{FilterType, resize};
 use ksom_datasets::NamedSource;
 use ksom_vqvae::{EvaluateOptions, Evaluation, Model, Trainer, evaluate, record_evaluation};
 use serde::Serialize;
@@ -12,12 +11,11 @@ use serde::Serialize;
 use crate::files::write_picture;
 use crate::progress::Counter;
 use crate::settings::Settings;
-use crate::sheet::sheet;
+use crate::sheet::{ROWS, sheet, shown};
 
 /// Where the picture goes in a run directory.
 const PICTURE: &str = "before-after.png";
-/// How many pictures it shows, and their longest side.
-const ROWS: usize = 4;
+/// The longest side of a picture there.
 const LONGEST_SIDE: u32 = 256;
 
 /// Both models on the validation pictures.
@@ -92,21 +90,16 @@ fn draw(base: &Model, tuned: &Model, sets: &[NamedSource]) -> Result<RgbImage> {
     let pictures = sets.iter().flat_map(|(_, source)| (0..source.len()).map(move |index| source.image(index)));
     let mut rows = Vec::new();
     for original in pictures.take(ROWS) {
-        let original = vec![shrink(original?)];
-        let [before, after] = [base, tuned].map(|model| -> ksom_vqvae::Result<Vec<RgbImage>> {
-            model.decode_images(&model.encode_images(&original)?)
-        });
-        rows.push([original, before?, after?].concat());
+        let mut original = original?;
+        if original.width().max(original.height()) > LONGEST_SIDE {
+            original = shown(&original, LONGEST_SIDE);
+        }
+        let mut row = vec![shown(&original, LONGEST_SIDE)];
+        for model in [base, tuned] {
+            let decoded = model.decode_images(&model.encode_images(std::slice::from_ref(&original))?)?;
+            row.extend(decoded.iter().map(|picture| shown(picture, LONGEST_SIDE)));
+        }
+        rows.push(row);
     }
     Ok(sheet(&rows))
-}
-
-fn shrink(picture: RgbImage) -> RgbImage {
-    let (width, height) = picture.dimensions();
-    let longest = width.max(height);
-    if longest <= LONGEST_SIDE {
-        return picture;
-    }
-    let side = |side: u32| (u64::from(side) * u64::from(LONGEST_SIDE) / u64::from(longest)).max(1) as u32;
-    resize(&picture, side(width), side(height), FilterType::Triangle)
 }

@@ -1,0 +1,55 @@
+//! What a reconstruction lost, and at how many bits.
+
+use anyhow::Result;
+use image::RgbImage;
+use ksom_vqvae::{ImageCodes, Model, metrics};
+use serde::Serialize;
+
+use crate::output::significant;
+
+/// Of a reconstruction against its original, on 8-bit pixels.
+#[derive(Clone, Copy, Serialize)]
+pub struct Loss {
+    /// Mean squared error of pixels in 0..255.
+    mse: f64,
+    /// In dB; infinite (null in JSON) where nothing was lost.
+    psnr: f64,
+    ssim: f64,
+    bits_per_pixel: f64,
+}
+
+impl Loss {
+    /// The names of [`Self::cells`].
+    pub const HEADER: [&str; 4] = ["MSE", "PSNR", "SSIM", "bits/pixel"];
+
+    /// Measures one picture.
+    pub fn measure(model: &Model, original: &RgbImage, codes: &ImageCodes, reconstruction: &RgbImage) -> Result<Self> {
+        let num_codes = model.config().quantizer.num_codes;
+        let count: usize = codes.levels.iter().map(|grid| grid.codes.len()).sum();
+        let pixels = f64::from(codes.width) * f64::from(codes.height);
+        let mse = metrics::mse(original, reconstruction)?;
+        Ok(Self {
+            mse,
+            psnr: metrics::psnr(mse),
+            ssim: metrics::ssim(original, reconstruction)?,
+            bits_per_pixel: metrics::bits_per_pixel(num_codes, count as f64, pixels),
+        })
+    }
+
+    /// The mean over pictures of each measure.
+    pub fn mean(losses: &[Self]) -> Self {
+        let mean = |measure: fn(&Self) -> f64| losses.iter().map(measure).sum::<f64>() / losses.len() as f64;
+        Self {
+            mse: mean(|loss| loss.mse),
+            psnr: mean(|loss| loss.psnr),
+            ssim: mean(|loss| loss.ssim),
+            bits_per_pixel: mean(|loss| loss.bits_per_pixel),
+        }
+    }
+
+    /// The cells of a row of a table.
+    pub fn cells(&self) -> [String; 4] {
+        let Self { mse, psnr, ssim, bits_per_pixel } = self;
+        [format!("{mse:.2}"), format!("{psnr:.2} dB"), format!("{ssim:.4}"), significant(*bits_per_pixel)]
+    }
+}
