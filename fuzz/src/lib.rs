@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use ksom_datasets::{DataKind, DataOptions, DataSpec, DecodeOptions, RgbImage, decode_bytes, open};
 use ksom_quantizers::QuantizerConfig;
+use ksom_vqvae::experiment::Experiment;
 use ksom_vqvae::pth::{PthFile, PthValue};
 use ksom_vqvae::{
     Architecture, CodesFile, Compute, DataAccess, Flow, HubName, Listing, Model, ModelConfig, Recipe, RecordedMetrics,
@@ -16,12 +17,13 @@ use ksom_vqvae::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("checkpoint", checkpoint),
     ("codes", codes),
     ("config", config),
     ("data_spec", data_spec),
     ("encode_decode", encode_decode),
+    ("experiment", experiment),
     ("hub_listing", hub_listing),
     ("hub_name", hub_name),
     ("metrics", metrics),
@@ -199,6 +201,16 @@ pub fn recipe(bytes: &[u8]) {
     for recipe in [Recipe::parse(text, "fuzz", &[]), Recipe::find("cifar10", &[set.to_string()])].into_iter().flatten()
     {
         assert_eq!(Recipe::parse(&recipe.to_toml(), "again", &[]).unwrap(), recipe);
+    }
+}
+
+/// Experiment files: refused, or an experiment whose runs have recipes.
+pub fn experiment(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(experiment) = Experiment::parse(text, Path::new("fuzz.toml"), None) else { return };
+    assert!(experiment.runs() > 0);
+    for run in experiment.run_names() {
+        assert_eq!(experiment.recipe_of(run).training.seed, experiment.seeds[run.seed]);
     }
 }
 

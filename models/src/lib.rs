@@ -25,7 +25,7 @@ macro_rules! model {
 }
 
 /// Every model of the zoo.
-pub static ZOO: [ModelFiles; 1] = [model!("cifar10-ksom")];
+pub static ZOO: [ModelFiles; 2] = [model!("cifar10-ksom"), model!("cifar10-ema")];
 
 /// The model that is used where none is named and the pictures are small or not known.
 pub const DEFAULT: &str = "cifar10-ksom";

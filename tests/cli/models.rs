@@ -75,3 +75,50 @@ fn the_papers_checkpoints_become_models_and_go_back() {
         assert!(error.contains("above 0") && !space.path("bad").exists(), "{error}");
     }
 }
+
+#[test]
+fn models_are_stored_at_half_the_size() {
+    let space = Workspace::new();
+    space.train("run", 3);
+    let input = space.picture("a.png", 30, 22, 0);
+    let half = space.json(&["convert", "run", "half", "--half"]);
+    assert_eq!(half["fingerprint"], space.json(&["info", "run"])["fingerprint"]);
+    let bytes = |model: &str| std::fs::metadata(space.path(model).join("model.safetensors")).unwrap().len();
+    assert!(bytes("half") < bytes("run"));
+    for name in ["metrics.jsonl", "recipe.toml"] {
+        let read = |model: &str| std::fs::read(space.path(model).join(name)).unwrap();
+        assert!(read("half") == read("run"), "{name}");
+    }
+    // What is computed is nearly the same, and from then on nothing is lost.
+    space.ok(&["convert", "half", "again"]);
+    space.ok(&["convert", "again", "half-again", "--half"]);
+    assert!(bytes("again") == bytes("run") && bytes("half-again") == bytes("half"));
+    for model in ["run", "half", "again"] {
+        space.ok(&["reconstruct", &input, "-o", &format!("{model}.png"), "--model", model]);
+    }
+    let picture = |name: &str| pixels(&space.path(name));
+    let far = |a: &u8, b: &u8| a.abs_diff(*b) > 4;
+    assert!(!picture("run.png").iter().zip(picture("half.png").iter()).any(|(a, b)| far(a, b)));
+    assert!(picture("half.png") == picture("again.png"));
+    let error = space.fails(&["convert", "run", "half", "--half"]);
+    assert!(error.contains("holds a model already"), "{error}");
+}
+
+#[test]
+fn models_are_compared_side_by_side() {
+    let space = Workspace::new();
+    space.train("run", 3);
+    for (name, width, height) in [("p/a.png", 32, 16), ("p/b.png", 512, 256)] {
+        space.picture(name, width, height, 1);
+    }
+    let report = space.json(&["compare", "p", "--model", "run", "--model", "cifar10-ksom", "-o", "sheet.png"]);
+    assert_eq!((&report["pictures"], &report["models"][0]["model"]), (&2.into(), &"run".into()));
+    // Three pictures of 256 × 128 in each of two rows, small ones enlarged.
+    assert_eq!(pixels(&space.path("sheet.png")).dimensions(), (3 * 256 + 2 * 4, 2 * 128 + 4));
+    let alone = space.json(&["reconstruct", "p", "-o", "out", "--model", "cifar10-ksom"]);
+    assert_eq!(report["models"][1]["psnr"], alone["mean"]["psnr"]);
+    let all = space.json(&["compare", "p/a.png", "-o", "sheet.png"]);
+    assert_eq!(all["models"].as_array().unwrap().len(), ksom_vqvae::zoo::ZOO.len());
+    let error = space.fails(&["compare", "p", "--model", "none", "-o", "sheet.png"]);
+    assert!(error.contains("\"none\""), "{error}");
+}

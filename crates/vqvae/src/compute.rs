@@ -4,6 +4,7 @@ use candle_core::{DType, Device};
 use ksom_kernels::Backend;
 
 use crate::error::{Error, Result};
+use crate::pool;
 
 /// Device, element type and computing path of a model.
 #[derive(Clone, Debug)]
@@ -17,6 +18,11 @@ pub struct Compute {
 }
 
 impl Compute {
+    /// Runs `work` where its operations are shared out best.
+    pub(crate) fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        if self.device.is_cpu() { pool::enter(work) } else { work() }
+    }
+
     /// f32 on the CPU, by the fast path.
     pub fn cpu() -> Self {
         Self::new(Device::Cpu, DType::F32)

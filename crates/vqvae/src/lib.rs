@@ -34,6 +34,7 @@ mod nn;
 mod optimizer;
 mod parameters;
 mod part;
+mod pool;
 pub mod pth;
 mod recipe;
 mod recipe_differences;

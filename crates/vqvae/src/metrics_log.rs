@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::files::{read_bounded, write_atomic};
 
-/// The largest log that is gone on with, in bytes: two million steps a minute apart take less.
-const MAX_LOG_BYTES: u64 = 1 << 30;
+/// The largest log that is read, in bytes: that of ten million steps with ten a line takes less.
+pub(crate) const MAX_METRICS_BYTES: u64 = 256 << 20;
 
 /// The log of a run.
 pub(crate) struct MetricsLog {
@@ -30,7 +30,7 @@ impl MetricsLog {
     /// steps will be taken again.
     pub(crate) fn open(path: &Path, step: u64) -> Result<Self> {
         if path.exists() {
-            let text = read_bounded(path, MAX_LOG_BYTES)?;
+            let text = read_bounded(path, MAX_METRICS_BYTES)?;
             let text = String::from_utf8_lossy(&text);
             let kept: String = text.split_inclusive('\n').filter(|line| is_up_to(line, step)).collect();
             if kept.len() != text.len() {

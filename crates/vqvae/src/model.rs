@@ -132,7 +132,7 @@ impl Model {
     /// # Errors
     /// The shape is another one, or sides are no multiples of the stride.
     pub fn encode(&self, pixels: &Tensor) -> Result<Vec<Tensor>> {
-        self.codes(&self.input(pixels, None)?)
+        self.compute.run(|| self.codes(&self.input(pixels, None)?))
     }
 
     /// Codes, u32 [N, h, w] per level → pictures f32 [N, 3, H, W] in normalised units.
@@ -141,9 +141,11 @@ impl Model {
     /// The number of levels or their shapes are wrong, or a code is not below the number of codes.
     pub fn decode(&self, codes: &[Tensor]) -> Result<Tensor> {
         self.check_codes(codes)?;
-        let codes: Vec<Tensor> =
-            codes.iter().map(|c| c.to_device(&self.compute.device)).collect::<candle_core::Result<_>>()?;
-        Ok(self.compute.backend.leave(&self.network.decode(&codes)?)?.to_dtype(DType::F32)?)
+        self.compute.run(|| {
+            let codes: Vec<Tensor> =
+                codes.iter().map(|c| c.to_device(&self.compute.device)).collect::<candle_core::Result<_>>()?;
+            Ok(self.compute.backend.leave(&self.network.decode(&codes)?)?.to_dtype(DType::F32)?)
+        })
     }
 
     /// Whether there is one tensor of codes per level, of shapes that belong to one batch of pictures.
@@ -185,9 +187,11 @@ impl Model {
     }
 
     fn output(&self, pixels: &Tensor, codes: Option<&[Tensor]>) -> Result<ForwardOutput> {
-        let Reconstruction { pixels, quantizer_loss, levels } =
-            self.reconstruction(&self.input(pixels, None)?, codes)?;
-        Ok(ForwardOutput { reconstruction: self.compute.backend.leave(&pixels)?, quantizer_loss, levels })
+        self.compute.run(|| {
+            let Reconstruction { pixels, quantizer_loss, levels } =
+                self.reconstruction(&self.input(pixels, None)?, codes)?;
+            Ok(ForwardOutput { reconstruction: self.compute.backend.leave(&pixels)?, quantizer_loss, levels })
+        })
     }
 
     /// Codes of each level of pictures in the backend's layout.

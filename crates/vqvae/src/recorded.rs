@@ -8,12 +8,10 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::files::read_text;
-use crate::metrics_log::MetricsLog;
+use crate::metrics_log::{MAX_METRICS_BYTES, MetricsLog};
 
 /// The name of the record in a model directory.
 pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
-/// The largest record that is read, in bytes.
-pub(crate) const MAX_METRICS_BYTES: u64 = 256 << 20;
 /// The longest line of it that counts, in bytes.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
@@ -36,6 +34,10 @@ pub struct RecordedMetrics {
     pub codes: Vec<[u64; 2]>,
     /// Perplexity at each level.
     pub perplexity: Vec<f64>,
+    /// Topographic error at each level that has one.
+    pub topographic_error: Vec<f64>,
+    /// Rank correlation of distances on the grid and in the codebook, at each level that has one.
+    pub rank_correlation: Vec<f64>,
 }
 
 /// An evaluation, as a line of `metrics.jsonl`.
@@ -93,6 +95,8 @@ impl RecordedMetrics {
             images: sets.iter().try_fold(0u64, |sum, set| sum.checked_add(set["images"].as_u64()?)),
             codes: levels().map(|level| [count(level, "codes_in_use"), count(level, "num_codes")]).collect(),
             perplexity: levels().filter_map(|level| level["perplexity"].as_f64()).collect(),
+            topographic_error: levels().filter_map(|level| level["topographic_error"].as_f64()).collect(),
+            rank_correlation: levels().filter_map(|level| level["topology"]["correlation"].as_f64()).collect(),
         }
     }
 }
@@ -103,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_line_of_the_weights_is_found() {
-        let level = r#"{"name":"codes","num_codes":16,"codes_in_use":9,"perplexity":4.5}"#;
+        let level = r#"{"name":"codes","num_codes":16,"codes_in_use":9,"perplexity":4.5,"topographic_error":0.25,"topology":{"correlation":0.5}}"#;
         let set = |more: &str| {
             format!(r#"["valid",{{"images":7,"mse":0.5,"bits_per_pixel":0.25,"levels":[{level}]{more}}}]"#)
         };
@@ -117,6 +121,7 @@ mod tests {
         let text = text.replace("{torn", "") + &line("eval", 5, 0.4, r#","psnr":20.0,"ssim":0.5"#);
         let found = RecordedMetrics::parse(&text, Some(5));
         assert_eq!((found.mse, found.psnr, found.ssim), (Some(0.4), Some(20.0), Some(0.5)));
+        assert_eq!((found.topographic_error, found.rank_correlation), (vec![0.25], vec![0.5]));
         assert_eq!(RecordedMetrics::parse(&text, Some(6)), RecordedMetrics::default());
         assert_eq!(RecordedMetrics::parse(&text, Some(0)).mse_before, None);
     }

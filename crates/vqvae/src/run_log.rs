@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::files::read_text;
-use crate::recorded::{MAX_METRICS_BYTES, METRICS_FILE};
+use crate::metrics_log::MAX_METRICS_BYTES;
+use crate::recorded::METRICS_FILE;
 
 /// How a training went, from its run directory.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -85,6 +85,11 @@ pub fn train_step(
     pixels: &Tensor,
     accumulate: usize,
 ) -> Result<StepOutcome> {
+    let compute = model.compute().clone();
+    compute.run(|| step(model, optimizer, pixels, accumulate))
+}
+
+fn step(model: &mut Model, optimizer: &mut Optimizer, pixels: &Tensor, accumulate: usize) -> Result<StepOutcome> {
     let parts = pixels.chunk(accumulate, 0)?;
     let share = 1.0 / parts.len() as f64;
     let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();

@@ -176,7 +176,7 @@ fn training(provenance: &Provenance) -> String {
 
 fn figures(metrics: &RecordedMetrics) -> String {
     let codes: Vec<String> = metrics.codes.iter().map(|[used, all]| format!("{used} of {all}")).collect();
-    let perplexity: Vec<String> = metrics.perplexity.iter().map(|value| format!("{value:.1}")).collect();
+    let list = |values: &[f64], digits: usize| values.iter().map(|value| format!("{value:.digits$}")).collect();
     let text = |values: Vec<String>| Some(values.join(", ")).filter(|text| !text.is_empty());
     let rows = [
         ("MSE, normalised units", metrics.mse.map(rounded)),
@@ -185,7 +185,9 @@ fn figures(metrics: &RecordedMetrics) -> String {
         ("SSIM", metrics.ssim.map(|ssim| format!("{ssim:.4}"))),
         ("bits per pixel", metrics.bits_per_pixel.map(rounded)),
         ("codes in use", text(codes)),
-        ("perplexity", text(perplexity)),
+        ("perplexity", text(list(&metrics.perplexity, 1))),
+        ("topographic error", text(list(&metrics.topographic_error, 3))),
+        ("rank correlation of grid and codebook distances", text(list(&metrics.rank_correlation, 3))),
         ("pictures", metrics.images.map(|images| images.to_string())),
     ];
     let rows: String =

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Makes models/NAME from a training's run directory and measures it.
+#
+#   scripts/add_to_zoo.sh RUN NAME DATA SAMPLE...
+#
+# DATA is the data that RUN was trained on, as for `ksom train`; each SAMPLE a picture to show in the card. Weights are
+# stored as 16-bit floats if that changes the validation error by less than 0.1 %. Of the training's log every tenth
+# line is kept. The card (README.md) is written by hand: the tests tell which figures it lacks; scripts/pin_zoo.sh comes
+# after it.
+set -euo pipefail
+[ $# -ge 4 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
+run=$1 name=$2 data=$3
+shift 3
+here=$(cd "$(dirname "$0")/.." && pwd)
+(cd "$here" && cargo build --release -q --locked --workspace --bins)
+ksom=$(cd "$here" && realpath "${CARGO_TARGET_DIR:-target}")/release/ksom
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+mse() { "$ksom" eval --quiet --json --model "$1" --data "$data" --part valid | jq .mse; }
+
+"$ksom" convert --quiet "$run" "$work/half" --half
+"$ksom" convert --quiet "$run" "$work/full"
+before=$(mse "$work/full") after=$(mse "$work/half")
+kept=$(awk -v a="$before" -v b="$after" 'BEGIN { d = (b > a ? b - a : a - b); print (d < 0.001 * a ? "half" : "full") }')
+echo "$name: validation error $before with 32 bits, $after with 16: keeping $kept"
+
+model=$here/models/$name
+mkdir -p "$model"
+cp "$work/$kept"/{config.json,model.safetensors,recipe.toml} "$model"
+jq -c 'select(.kind != "train" or .step % 100 == 0)' "$run/metrics.jsonl" > "$model/metrics.jsonl"
+"$ksom" eval --model "$model" --data "$data" --part valid --record
+"$ksom" plot --quiet "$model" -o "$model/curve.svg"
+"$ksom" map --quiet "$model" -o "$model/map.png"
+"$ksom" compare --quiet "$@" --model "$model" -o "$model/samples.jpg"
