@@ -12,7 +12,7 @@ use ksom_vqvae::{Compute, Model, metrics, zoo};
 pub fn run(input: &Path, output: &Path) -> Result<f64, Box<dyn Error>> {
     let picture = decode_image(input, &DecodeOptions::default())?;
     // The model of the zoo that fits pictures of this size; or Model::load("a/model/directory", &Compute::cpu()).
-    let model = Model::builtin(zoo::default_for(picture.width(), picture.height()), &Compute::cpu())?;
+    let model = Model::builtin(zoo::default_for(picture.width(), picture.height()).name, &Compute::cpu())?;
     let codes = model.encode_images(std::slice::from_ref(&picture))?;
     let grid = &codes[0].levels[0];
     println!("{}×{} pixels became {}×{} codes", picture.width(), picture.height(), grid.width, grid.height);

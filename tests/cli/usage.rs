@@ -4,12 +4,13 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "train",
     "finetune",
     "encode",
     "decode",
     "reconstruct",
+    "compare",
     "eval",
     "experiment",
     "plot",

@@ -7,7 +7,6 @@ use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::zoo::{self, ModelFiles};
 use ksom_vqvae::{Compute, HubModel, HubName, Model, ModelConfig, weights_path, write_atomic};
 
-use crate::console::Console;
 use crate::hub;
 use crate::settings::Settings;
 
@@ -23,17 +22,19 @@ enum Place {
 
 /// A model that was found by its name.
 pub struct FoundModel {
+    /// Its name, as it was asked for.
+    pub name: String,
     place: Place,
 }
 
 /// Finds a model: a path; else the name of a built-in model; else `owner/name[@revision]` on the Hub, which is pulled.
 pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
-    let found = |place| Ok(FoundModel { place });
+    let found = |place| Ok(FoundModel { name: name.to_string(), place });
     if Path::new(name).exists() {
         return found(Place::Directory(PathBuf::from(name)));
     }
     if let Some(files) = zoo::find(name) {
-        return found(Place::BuiltIn(files));
+        return Ok(built_in(files));
     }
     if let Ok(hub_name) = name.parse::<HubName>() {
         let pulled = hub::pull(&hub_name, &settings.console)
@@ -47,15 +48,25 @@ pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
     )
 }
 
-/// The name of the model to use where `asked` names none: that of the zoo which fits pictures of the size of the first.
-pub fn or_fitting(asked: Option<String>, size: impl FnOnce() -> Option<(u32, u32)>, console: &Console) -> String {
-    asked.unwrap_or_else(|| {
-        let Some((width, height)) = size() else { return zoo::DEFAULT.to_string() };
-        let name = zoo::default_for(width, height);
-        console
-            .note(&format!("model: {name}, for pictures of {width}×{height} like the first (--model says otherwise)"));
-        name.to_string()
-    })
+/// Finds the model that was asked for; where none was, that of the zoo which fits pictures of the size of the first.
+pub fn find_fitting(
+    asked: Option<&str>,
+    size: impl FnOnce() -> Option<(u32, u32)>,
+    settings: &Settings,
+) -> Result<FoundModel> {
+    if let Some(name) = asked {
+        return find(name, settings);
+    }
+    let Some((width, height)) = size() else { return Ok(built_in(zoo::default())) };
+    let files = zoo::default_for(width, height);
+    let name = files.name;
+    settings.console.note(&format!("model: {name}, which fits a picture of {width}×{height}, as the first is"));
+    Ok(built_in(files))
+}
+
+/// A model of the zoo.
+pub fn built_in(files: &'static ModelFiles) -> FoundModel {
+    FoundModel { name: files.name.to_string(), place: Place::BuiltIn(files) }
 }
 
 /// The size of a data set's first picture; nothing where it cannot be had, which using the data set will tell.

@@ -54,9 +54,11 @@ struct DecodedPicture {
 
 pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
     let file = CodesFile::read(&args.codes)?;
-    let recorded = || zoo::find(&file.model).map_or(zoo::DEFAULT, |files| files.name).to_string();
-    let name = args.model.unwrap_or_else(recorded);
-    let model = models::find(&name, settings)?.load(&settings.compute()?)?;
+    let found = match &args.model {
+        Some(name) => models::find(name, settings)?,
+        None => models::built_in(zoo::find(&file.model).unwrap_or(zoo::default())),
+    };
+    let model = found.load(&settings.compute()?)?;
     file.check(&model, &args.codes)?;
     let outputs: Vec<PathBuf> =
         picture_file_names(file.names.iter().map(String::as_str)).iter().map(|name| args.output.join(name)).collect();
@@ -82,7 +84,7 @@ pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
         .zip(&file.images)
         .map(|((name, output), image)| DecodedPicture { name, output, width: image.width, height: image.height })
         .collect();
-    Ok(DecodeReport { model: name, pictures })
+    Ok(DecodeReport { model: found.name, pictures })
 }
 
 /// How many of the next pictures are decoded together: at least one.

@@ -49,8 +49,8 @@ pub struct EncodeReport {
 
 pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
     let inputs = find(&args.pictures)?;
-    let name = models::or_fitting(args.model.model, || first_size(&inputs), &settings.console);
-    let model = models::find(&name, settings)?.load(&settings.compute()?)?;
+    let found = models::find_fitting(args.model.model.as_deref(), || first_size(&inputs), settings)?;
+    let model = found.load(&settings.compute()?)?;
     refuse_input(&args.output, inputs.iter().map(|input| input.path.as_path()))?;
     let all_names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let (mut names, mut images) = (Vec::new(), Vec::new());
@@ -62,13 +62,13 @@ pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
 
     let codes = images.iter().flat_map(|image| &image.levels).map(|grid| grid.codes.len()).sum();
     let pixels: f64 = images.iter().map(|image| f64::from(image.width) * f64::from(image.height)).sum();
-    let file = CodesFile::new(&model, &name, names, images)?;
+    let file = CodesFile::new(&model, &found.name, names, images)?;
     create_folder_of(&args.output)?;
     file.write(&args.output)?;
     let npy = if args.npy { file.write_npy(&args.output)? } else { Vec::new() };
     Ok(EncodeReport {
         npy,
-        model: name,
+        model: found.name,
         fingerprint: file.fingerprint,
         pictures: count.read,
         skipped: count.skipped,

@@ -51,8 +51,7 @@ struct SetReport {
 
 pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
     let data = &args.pictures.data;
-    let name = models::or_fitting(args.model.model, || models::first_size_in(data), &settings.console);
-    let found = models::find(&name, settings)?;
+    let found = models::find_fitting(args.model.model.as_deref(), || models::first_size_in(data), settings)?;
     let record = match (args.record, found.own_folder()) {
         (true, None) => bail!(Usage("--record needs a model directory of your own".to_string())),
         (true, Some(folder)) => Some(folder),
@@ -81,7 +80,7 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
         record_evaluation(folder, step, &data.join(" + "), &measured)?;
     }
     let size = preprocess.resize.map(|resize| [resize.width, resize.height]);
-    Ok(EvalReport { model: name, data: args.pictures.data, part, size, mse, sets })
+    Ok(EvalReport { model: found.name, data: args.pictures.data, part, size, mse, sets })
 }
 
 impl Report for EvalReport {

@@ -72,10 +72,7 @@ pub fn run(mut args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport
         base = recorded_base(&trainer, &args, settings)?;
     } else {
         let Some(data) = &training.data else { bail!(Usage("--data is needed".to_string())) };
-        base = models::find(
-            &models::or_fitting(args.model.clone(), || models::first_size_in(data), &settings.console),
-            settings,
-        )?;
+        base = models::find_fitting(args.model.as_deref(), || models::first_size_in(data), settings)?;
         let recipe = training.recipe(args.recipe.as_deref().unwrap_or("finetune"))?;
         let (name, revision) = base.origin();
         let start = Base { model: base.load_trainable(&compute)?, name, revision };

@@ -62,8 +62,8 @@ struct Reconstructed {
 pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructReport> {
     let inputs = find(&args.pictures)?;
     let outputs = outputs(&args, &inputs)?;
-    let name = models::or_fitting(args.model.model, || first_size(&inputs), &settings.console);
-    let model = models::find(&name, settings)?.load(&settings.compute()?)?;
+    let found = models::find_fitting(args.model.model.as_deref(), || first_size(&inputs), settings)?;
+    let model = found.load(&settings.compute()?)?;
     let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let mut pictures = Vec::new();
     let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, originals| {
@@ -85,7 +85,7 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
         Ok(())
     })?;
     let mean = Loss::mean(&pictures.iter().map(|picture| picture.loss).collect::<Vec<_>>());
-    Ok(ReconstructReport { model: name, pictures, skipped: count.skipped, mean })
+    Ok(ReconstructReport { model: found.name, pictures, skipped: count.skipped, mean })
 }
 
 /// Where each picture goes; folders are created.
