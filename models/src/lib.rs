@@ -25,13 +25,13 @@ macro_rules! model {
 }
 
 /// Every model of the zoo.
-pub static ZOO: [ModelFiles; 2] = [model!("cifar10-ksom"), model!("cifar10-ema")];
+pub static ZOO: [ModelFiles; 3] = [model!("cifar10-ksom"), model!("cifar10-ema"), model!("photos-ksom")];
 
 /// The model that is used where none is named and the pictures are small or not known: the first.
 pub const DEFAULT: &str = "cifar10-ksom";
 
 /// The same for photographs: pictures with a side of more than [`SMALL_SIDE`] pixels.
-pub const PHOTOS_DEFAULT: &str = "cifar10-ksom";
+pub const PHOTOS_DEFAULT: &str = "photos-ksom";
 
 /// The longest side of a small picture, in pixels.
 pub const SMALL_SIDE: u32 = 64;

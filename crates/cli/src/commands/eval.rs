@@ -79,7 +79,7 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
         let data: Vec<_> = data.map(|name| name.to_string_lossy()).collect();
         record_evaluation(folder, step, &data.join(" + "), &measured)?;
     }
-    let size = preprocess.resize.map(|resize| [resize.width, resize.height]);
+    let size = preprocess.size().map(|(width, height)| [width, height]);
     Ok(EvalReport { model: found.name, data: args.pictures.data, part, size, mse, sets })
 }
 
