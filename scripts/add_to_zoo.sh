@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes models/NAME from a training's run directory and measures it.
 #
-#   scripts/add_to_zoo.sh RUN NAME DATA SAMPLE...
+#   [SIZE=WxH] scripts/add_to_zoo.sh RUN NAME DATA SAMPLE...
 #
-# DATA is the data that RUN was trained on, as for `ksom train`; each SAMPLE a picture to show in the card. Weights are
-# stored as 16-bit floats if that changes the validation error by less than 0.1 %. Of the training's log every tenth
-# line is kept. The card (README.md) is written by hand: the tests tell which figures it lacks; scripts/pin_zoo.sh comes
-# after it.
+# DATA is the data that RUN was trained on, as for `ksom train`; each SAMPLE a picture to show in the card. With SIZE
+# the figures are those of pictures of that size, otherwise of what training validated on. Weights are stored as 16-bit
+# floats if that changes the validation error by less than 0.1 %. Of the training's log every tenth line is kept. The
+# card (README.md) is written by hand: the tests tell which figures it lacks; scripts/pin_zoo.sh comes after it.
 set -euo pipefail
 [ $# -ge 4 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
 run=$1 name=$2 data=$3
@@ -16,7 +16,8 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 ksom=$(cd "$here" && realpath "${CARGO_TARGET_DIR:-target}")/release/ksom
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
-mse() { "$ksom" eval --quiet --json --model "$1" --data "$data" --part valid | jq .mse; }
+evaluate() { "$ksom" eval --data "$data" --part valid ${SIZE:+--size "$SIZE"} "$@"; }
+mse() { evaluate --quiet --json --model "$1" | jq .mse; }
 
 "$ksom" convert --quiet "$run" "$work/half" --half
 "$ksom" convert --quiet "$run" "$work/full"
@@ -28,7 +29,7 @@ model=$here/models/$name
 mkdir -p "$model"
 cp "$work/$kept"/{config.json,model.safetensors,recipe.toml} "$model"
 jq -c 'select(.kind != "train" or .step % 100 == 0)' "$run/metrics.jsonl" > "$model/metrics.jsonl"
-"$ksom" eval --model "$model" --data "$data" --part valid --record
+evaluate --model "$model" --record
 "$ksom" plot --quiet "$model" -o "$model/curve.svg"
 "$ksom" map --quiet "$model" -o "$model/map.png"
 "$ksom" compare --quiet "$@" --model "$model" -o "$model/samples.jpg"

@@ -22,7 +22,7 @@ pub struct PartArgs {
     /// data set has one, else its own validation part, else everything]
     #[arg(long, value_enum)]
     part: Option<PartName>,
-    /// Squash pictures to this size [default: as in training where it is known]
+    /// Squash pictures to this size [default: as in training where it is known, with the middle for a random part]
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<[u32; 2]>,
     /// Pictures that are computed together
@@ -86,7 +86,7 @@ impl PartArgs {
         let trained_size = model.config().preprocessing.trained_size;
         match (self.size, recipe, trained_size) {
             (Some(size), _, _) => ResizeChoice::Squash.preprocess(size),
-            (None, Some(recipe), _) => recipe.data.preprocess().fixed(),
+            (None, Some(recipe), _) => recipe.data.preprocess(),
             (None, None, Some(size)) => ResizeChoice::Squash.preprocess(size),
             (None, None, None) => Preprocess::default(),
         }
