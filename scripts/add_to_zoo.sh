@@ -30,6 +30,7 @@ mkdir -p "$model"
 cp "$work/$kept"/{config.json,model.safetensors,recipe.toml} "$model"
 jq -c 'select(.kind != "train" or .step % 100 == 0)' "$run/metrics.jsonl" > "$model/metrics.jsonl"
 evaluate --model "$model" --record
-"$ksom" plot --quiet "$model" -o "$model/curve.svg"
+# The chart names what it was asked to draw.
+(cd "$here/models" && "$ksom" plot --quiet "$name" -o "$name/curve.svg")
 "$ksom" map --quiet "$model" -o "$model/map.png"
 "$ksom" compare --quiet "$@" --model "$model" -o "$model/samples.jpg"

@@ -62,7 +62,7 @@ pub fn run(args: ConvertArgs, settings: &Settings) -> Result<ConvertReport> {
     let compute = Compute::cpu();
     let to_file = args.to.extension().is_some_and(|extension| extension == "safetensors");
     let dtype = if args.half { DType::F16 } else { DType::F32 };
-    if !to_file && weights_path(&args.to).exists() {
+    if (from.is_file() || !to_file) && weights_path(&args.to).exists() {
         bail!("{} holds a model already: choose another folder", args.to.display());
     }
     if from.is_file() {
