@@ -41,6 +41,11 @@ pub fn find(name: &str) -> Option<&'static ModelFiles> {
     ZOO.iter().find(|files| files.name == name)
 }
 
+/// Every model's name, for messages.
+pub fn names() -> String {
+    ZOO.iter().map(|files| files.name).collect::<Vec<_>>().join(", ")
+}
+
 /// The model of the name [`DEFAULT`].
 pub fn default() -> &'static ModelFiles {
     &ZOO[0]

@@ -41,7 +41,7 @@ pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
             .with_context(|| format!("there is no folder {name}, and it cannot be had from the Hub"))?;
         return found(Place::Hub(pulled));
     }
-    let known = zoo::ZOO.iter().map(|files| files.name).collect::<Vec<_>>().join(", ");
+    let known = zoo::names();
     bail!(
         "model {name:?} is neither a folder that exists, nor a built-in model ({known}), nor owner/name on the Hub: \
          check the path"
@@ -120,8 +120,9 @@ impl FoundModel {
                 for name in ["metrics.jsonl", "recipe.toml"] {
                     let from = folder.join(name);
                     if from.is_file() {
-                        let copy = std::fs::copy(&from, to.join(name));
-                        copy.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+                        let read = std::fs::read(&from);
+                        let record = read.with_context(|| format!("cannot read {}", from.display()))?;
+                        write_atomic(&to.join(name), &record)?;
                     }
                 }
             }

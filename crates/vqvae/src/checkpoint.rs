@@ -96,7 +96,7 @@ fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
 
 fn builtin(name: &str, compute: &Compute, trainable: bool) -> Result<Model> {
     let Some(ModelFiles { config, weights, .. }) = ksom_models::find(name) else {
-        let known = ksom_models::ZOO.iter().map(|files| files.name).collect::<Vec<_>>().join(", ");
+        let known = ksom_models::names();
         return Err(Error::Invalid(format!("{name:?} is no model of the zoo, which has {known}")));
     };
     let path = PathBuf::from(name);

@@ -58,6 +58,7 @@ pub use config::{Architecture, ArchitectureKind, Level, ModelConfig, Preprocessi
 pub use convert::paper_normalization;
 pub use error::{Error, Result};
 pub use evaluation::{EvaluateOptions, Evaluation, LevelEvaluation, MapQuality, Quality, evaluate};
+pub use events::{Event, Flow, StepReport, Summary, ValidationReport};
 pub use files::{write_atomic, write_atomic_with};
 #[cfg(feature = "hub")]
 pub use hub::HubEvent;
@@ -65,7 +66,6 @@ pub use hub::{
     CachedModel, CardOptions, Hub, HubModel, HubName, Package, PackedFile, PushOptions, Pushed, Token, sha256,
 };
 // For fuzzing: what strangers list is read without a network there.
-pub use events::{Event, Flow, StepReport, Summary, ValidationReport};
 #[doc(hidden)]
 pub use hub::{Listing, RemoteFile};
 pub use images::{CodeGrid, ImageCodes};
