@@ -10,9 +10,6 @@ pub const FAILED: u8 = 1;
 /// The command line was wrong.
 const USAGE: u8 = 2;
 
-/// Threads of this name report their panics themselves.
-pub const DECODING_THREAD: &str = "ksom-decode";
-
 /// A command line that parses but makes no sense.
 #[derive(Debug)]
 pub struct Usage(pub String);
@@ -73,9 +70,6 @@ static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 /// Keeps what a panic says: where a library's panic is caught and becomes an error, there is nothing to tell.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        if std::thread::current().name() == Some(DECODING_THREAD) {
-            return;
-        }
         let what = panic.payload_as_str().unwrap_or("unknown cause");
         let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = format!("{place}: {what}");

@@ -1,16 +1,14 @@
 //! IMAGES → batches of decoded pictures, decoded on worker threads while the model computes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use ksom_datasets::{DecodeOptions, RgbImage, decode_image, find_images, image_size};
 
 use crate::arguments::PictureArgs;
 use crate::console::Console;
-use crate::failure::DECODING_THREAD;
 use crate::progress::Counter;
 
 /// A batch ends once it holds this many pixels, or this many pictures.
@@ -36,7 +34,7 @@ pub fn find(args: &PictureArgs) -> Result<Vec<Input>> {
 
 /// The size of the first picture whose head can be read.
 pub fn first_size(inputs: &[Input]) -> Option<(u32, u32)> {
-    inputs.iter().find_map(|input| catch_unwind(|| image_size(&input.path)).ok()?.ok())
+    inputs.iter().find_map(|input| image_size(&input.path).ok())
 }
 
 /// The folder that names are told from: a folder itself, a file's folder, what stands before a pattern's first wildcard.
@@ -143,7 +141,7 @@ fn stream(inputs: Vec<Input>) -> Result<Receiver<Vec<Decoded>>> {
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
     std::thread::Builder::new()
-        .name(DECODING_THREAD.to_string())
+        .name("ksom-decode".to_string())
         .spawn(work)
         .context("cannot start a thread to decode pictures")?;
     Ok(())
@@ -152,12 +150,8 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
 /// Decodes pictures `first`, `first + step`, … until nobody wants them.
 fn decode_every(inputs: &[Input], first: usize, step: usize, send: &SyncSender<Result<RgbImage>>) {
     for input in inputs.iter().skip(first).step_by(step) {
-        let decode = || decode_image(&input.path, &DecodeOptions::default());
-        let picture = match catch_unwind(AssertUnwindSafe(decode)) {
-            Ok(decoded) => decoded.map_err(anyhow::Error::from),
-            Err(_) => Err(anyhow!("cannot decode image {}: the decoder failed on it", input.path.display())),
-        };
-        if send.send(picture).is_err() {
+        let picture = decode_image(&input.path, &DecodeOptions::default());
+        if send.send(picture.map_err(anyhow::Error::from)).is_err() {
             return;
         }
     }

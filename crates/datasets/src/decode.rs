@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbImage};
@@ -74,8 +75,15 @@ pub fn image_size(path: impl AsRef<Path>) -> Result<(u32, u32), DatasetError> {
         return Err(DatasetError::io("read", path)(std::io::Error::other("expected a file")));
     }
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let size = reader.map_err(DatasetError::io("read", path))?.into_dimensions();
-    size.map_err(|error| DatasetError::image(&path.display().to_string(), error))
+    let reader = reader.map_err(DatasetError::io("read", path))?;
+    let name = path.display().to_string();
+    contained(&name, || reader.into_dimensions().map_err(|error| DatasetError::image(&name, error)))
+}
+
+/// What `decode` says. A decoder can panic on a damaged picture: that is an error like any other.
+fn contained<T>(name: &str, decode: impl FnOnce() -> Result<T, DatasetError>) -> Result<T, DatasetError> {
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(DatasetError::image(name, "it is damaged: its decoder failed on it")))
 }
 
 /// Decodes a picture that is already in memory; see [`decode_image`]. `name` is what errors call it.
@@ -108,7 +116,7 @@ pub fn decode_bytes(bytes: &[u8], name: &str, options: &DecodeOptions) -> Result
             },
         )
     };
-    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let mut decoder = contained(name, || reader.into_decoder().map_err(failed))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > options.max_pixels {
         return Err(DatasetError::TooLarge { name: name.to_owned(), width, height, max_pixels: options.max_pixels });
@@ -121,9 +129,12 @@ pub fn decode_bytes(bytes: &[u8], name: &str, options: &DecodeOptions) -> Result
         return Err(DatasetError::image(name, "the Jpeg file is truncated (no end-of-image marker)"));
     }
     // Unreadable EXIF data is no reason to refuse a picture.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    decoded.apply_orientation(orientation);
+    let decoded = contained(name, || {
+        let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+        let mut decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;
+        decoded.apply_orientation(orientation);
+        Ok(decoded)
+    })?;
     Ok(if decoded.color().has_alpha() { compose_over(&decoded, options.background) } else { decoded.into_rgb8() })
 }
 

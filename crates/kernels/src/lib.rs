@@ -25,7 +25,7 @@ mod tests;
 pub use adamw::{AdamW, adamw_step};
 pub use backend::Backend;
 pub use code_sums::code_sums;
-pub use conv::{ConvSpec, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad};
+pub use conv::{ConvSpec, ConvWeight, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad};
 pub use elementwise::{mean_squared_error, relu_grad, straight_through_grad, sum};
 pub use error::Error;
 pub use layout::{nchw_to_nhwc, nhwc_to_nchw};

@@ -6,7 +6,7 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
-use ksom_kernels::{Backend, ConvSpec};
+use ksom_kernels::{Backend, ConvSpec, ConvWeight};
 
 use crate::tape::{Maps, Tape};
 
@@ -160,6 +160,8 @@ fn finish(y: Tensor, bias: Option<&Tensor>, residual: Option<&Tensor>, relu: boo
 #[derive(Clone)]
 pub(crate) struct Conv2d {
     weight: Tensor,
+    /// The weight for the kernels: packed once where it does not learn.
+    kernel_weight: ConvWeight,
     bias: Option<Tensor>,
     config: ConvConfig,
     backend: Backend,
@@ -175,7 +177,8 @@ impl Conv2d {
     ) -> Result<Self> {
         let (first, second) = if config.transposed { (inputs, outputs) } else { (outputs, inputs) };
         let (weight, bias) = config.tensors([first, second, config.kernel, config.kernel], outputs, &vb)?;
-        Ok(Self { weight, bias, config, backend })
+        let kernel_weight = ConvWeight::fixed(weight.clone());
+        Ok(Self { weight, kernel_weight, bias, config, backend })
     }
 
     /// The convolution alone.
@@ -194,8 +197,13 @@ impl Conv2d {
         let Some(tape) = x.tape() else {
             return Ok(Maps::untaped(self.apply(&x.values, residual_values, relu)?));
         };
-        let detached =
-            Self { weight: self.weight.detach(), bias: self.bias.as_ref().map(Tensor::detach), ..self.clone() };
+        let weight = self.weight.detach();
+        let detached = Self {
+            kernel_weight: (&weight).into(),
+            weight,
+            bias: self.bias.as_ref().map(Tensor::detach),
+            ..self.clone()
+        };
         let values = detached.apply(&x.values, residual_values, relu)?;
         // Each position of the smaller side meets the whole weight.
         let (positions, _) = self.backend.to_rows(if self.config.transposed { &x.values } else { &values })?;
@@ -221,11 +229,11 @@ impl Conv2d {
 
     /// What `forward_with` makes of the values.
     fn apply(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-        let Self { weight, bias, config, backend } = self;
+        let Self { weight, kernel_weight, bias, config, backend } = self;
         let bias = bias.as_ref();
         match (backend, config.transposed) {
-            (Backend::Fast, false) => ksom_kernels::conv2d(x, weight, bias, residual, config.spec(relu)),
-            (Backend::Fast, true) => ksom_kernels::conv_transpose2d(x, weight, bias, config.spec(relu)),
+            (Backend::Fast, false) => ksom_kernels::conv2d(x, kernel_weight, bias, residual, config.spec(relu)),
+            (Backend::Fast, true) => ksom_kernels::conv_transpose2d(x, kernel_weight, bias, config.spec(relu)),
             (Backend::Portable, false) => {
                 finish(x.conv2d(weight, config.padding, config.stride, 1, 1)?, bias, residual, relu)
             }

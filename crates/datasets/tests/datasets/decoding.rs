@@ -213,3 +213,12 @@ fn a_size_is_not_believed_before_it_is_bounded() {
         assert!(error.contains("big has 7x3 pixels, more than the 20 allowed"), "{format:?}: {error}");
     }
 }
+
+#[test]
+fn a_decoder_that_panics_is_an_error() {
+    // A palette of 49 bytes, which is no multiple of three: png 0.18.1 panics on it.
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/picture/png-palette-of-49-bytes");
+    let error = decode_image(&path, &DecodeOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("png-palette-of-49-bytes") && error.contains("it is damaged"), "{error}");
+}

@@ -1,7 +1,8 @@
 //! The four ways through the two engines: forward and input gradient of both convolutions.
 
-use super::gather::{Epilogue, Weight, gather};
+use super::gather::{Epilogue, gather};
 use super::geometry::{Axis, Dims};
+use super::weight::{Panels, Weight};
 use crate::simd::Isa;
 
 /// Shape of a weight [first, second, height, width] and how it is slid.
@@ -31,7 +32,7 @@ impl Kernel {
 pub(crate) fn convolution(
     isa: &Isa,
     (x, dims): (&[f32], Dims),
-    (w, kernel): (&[f32], Kernel),
+    (w, kernel, kept): (&[f32], Kernel, Option<&Panels>),
     out: Dims,
     epilogue: Epilogue,
 ) -> Vec<f32> {
@@ -42,6 +43,7 @@ pub(crate) fn convolution(
         output_stride: kernel.second * kernel.taps(),
         input_stride: kernel.taps(),
         kernel_width: kernel.width,
+        kept,
     };
     let y = Axis::convolution(kernel.height, kernel.stride, kernel.padding, out.height);
     let x_axis = Axis::convolution(kernel.width, kernel.stride, kernel.padding, out.width);
@@ -53,7 +55,7 @@ pub(crate) fn convolution(
 pub(crate) fn transposed(
     isa: &Isa,
     (x, dims): (&[f32], Dims),
-    (w, kernel): (&[f32], Kernel),
+    (w, kernel, kept): (&[f32], Kernel, Option<&Panels>),
     out: Dims,
     epilogue: Epilogue,
 ) -> Vec<f32> {
@@ -64,6 +66,7 @@ pub(crate) fn transposed(
         output_stride: kernel.taps(),
         input_stride: kernel.second * kernel.taps(),
         kernel_width: kernel.width,
+        kept,
     };
     let y = Axis::transposed(kernel.height, kernel.stride, kernel.padding, out.height);
     let x_axis = Axis::transposed(kernel.width, kernel.stride, kernel.padding, out.width);

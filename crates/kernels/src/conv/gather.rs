@@ -2,12 +2,14 @@
 //! gathers its taps from a zero-padded copy of the input and meets the weights, packed into panels, in registers.
 
 use super::geometry::{Axis, Dims, pairs, reach};
+use super::weight::Weight;
 use super::winograd::{self, Winograd};
 use crate::memory::{Aligned, Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
 use crate::simd::{DOT_COLS, Isa, MAX_COLS, MAX_ROWS};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Elements of the zero-padded input of one task: with a panel it fits a second-level cache.
 const TASK_INPUT: usize = 48 * 1024;
@@ -31,17 +33,6 @@ pub(crate) struct Epilogue<'a> {
     pub(crate) mask: Option<&'a [f32]>,
 }
 
-/// A weight tensor seen as [outputs, inputs, kernel height, kernel width] through strides.
-#[derive(Clone, Copy)]
-pub(crate) struct Weight<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) outputs: usize,
-    pub(crate) inputs: usize,
-    pub(crate) output_stride: usize,
-    pub(crate) input_stride: usize,
-    pub(crate) kernel_width: usize,
-}
-
 /// Gathers `x` (of shape `dims`) into an output of shape `out`, with the axes of [`Axis::convolution`] or
 /// [`Axis::transposed`]. Slices have the lengths that the shapes say: checked by the callers in this crate.
 pub(crate) fn gather(
@@ -62,9 +53,9 @@ pub(crate) fn gather(
     let tile = isa.tile_for(w.outputs);
     let (rows, cols, kernel) = if dot { (isa.dot_rows, DOT_COLS, isa.dot) } else { (tile.rows, tile.cols, tile.conv) };
     let bias = padded_bias(epilogue.bias, w.outputs, cols);
-    let phases: Vec<Phase> = pairs(axes)
-        .map(|(y, x)| Phase { y, x, panels: if dot { pack_dot(w, y, x, isa.lanes) } else { pack(w, y, x, cols) } })
-        .collect();
+    let packed = |y, x| if dot { pack_dot(w, y, x, isa.lanes) } else { pack(w, y, x, cols) };
+    let phases: Vec<Phase> =
+        pairs(axes).map(|(y, x)| Phase { y, x, panels: w.panels(y, x, || packed(y, x)) }).collect();
     let count = |axes: &[Axis]| axes.iter().map(|axis| axis.count).max().unwrap_or(0);
     let grid = (count(axes.0), count(axes.1));
     let tasks = split(dims, axes, grid, phases.len());
@@ -90,7 +81,7 @@ pub(crate) fn gather(
 struct Phase<'a> {
     y: &'a Axis,
     x: &'a Axis,
-    panels: Aligned,
+    panels: Arc<Aligned>,
 }
 
 /// Part of the outputs: images, and of each phase's outputs these rows and columns.

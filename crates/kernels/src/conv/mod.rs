@@ -8,8 +8,10 @@ mod operation;
 mod packing;
 #[cfg(test)]
 mod tests;
+mod weight;
 mod weight_grad;
 mod winograd;
 mod winograd_grad;
 
 pub use operation::{ConvSpec, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad};
+pub use weight::ConvWeight;

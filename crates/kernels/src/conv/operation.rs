@@ -4,12 +4,14 @@ use super::bias::channel_sums;
 use super::forward::{Kernel, convolution, transposed};
 use super::gather::Epilogue;
 use super::geometry::Dims;
+use super::weight::{ConvWeight, Panels};
 use super::weight_grad::{self, Window};
 use crate::access::{check, check_shape, contiguous, tensor, with_optional_slice, with_slice};
 use crate::elementwise::masked;
 use crate::error::Error;
 use crate::simd::Isa;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
 
 /// What a convolution does besides multiplying its weight.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +36,13 @@ pub struct ConvSpec {
 /// If a tensor is not f32 on the CPU, or shapes do not fit together.
 pub fn conv2d(
     x: &Tensor,
-    w: &Tensor,
+    w: impl Into<ConvWeight>,
     bias: Option<&Tensor>,
     residual: Option<&Tensor>,
     spec: ConvSpec,
 ) -> Result<Tensor> {
-    Convolution::new(x, w, spec, false)?.apply(x, w, bias, residual)
+    let w = w.into();
+    Convolution::new(x, &w.tensor, spec, false)?.apply(x, w, bias, residual)
 }
 
 /// Transposed convolution of `x` [N, H, W, I] with `w` [I, O, kh, kw] (PyTorch's layout), plus `bias` [O], then
@@ -50,8 +53,9 @@ pub fn conv2d(
 /// # Errors
 ///
 /// If a tensor is not f32 on the CPU, or shapes do not fit together.
-pub fn conv_transpose2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: ConvSpec) -> Result<Tensor> {
-    Convolution::new(x, w, spec, true)?.apply(x, w, bias, None)
+pub fn conv_transpose2d(x: &Tensor, w: impl Into<ConvWeight>, bias: Option<&Tensor>, spec: ConvSpec) -> Result<Tensor> {
+    let w = w.into();
+    Convolution::new(x, &w.tensor, spec, true)?.apply(x, w, bias, None)
 }
 
 /// The rest of the gradient of a convolution's input, see [`input_grad`].
@@ -125,7 +129,6 @@ pub fn bias_grad(grad: &Tensor) -> Result<Tensor> {
 }
 
 /// A convolution or transposed convolution of known shapes.
-#[derive(Clone, Copy)]
 struct Convolution {
     transposed: bool,
     x: Dims,
@@ -134,6 +137,8 @@ struct Convolution {
     relu: bool,
     input_grad: bool,
     third: Third,
+    /// Where the weight's panels are kept, if they are.
+    kept: Option<Arc<Panels>>,
 }
 
 /// What the operation's third argument is.
@@ -206,10 +211,11 @@ impl Convolution {
             relu: spec.relu,
             input_grad: spec.input_grad,
             third: Third::None,
+            kept: None,
         })
     }
 
-    fn apply(mut self, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, residual: Option<&Tensor>) -> Result<Tensor> {
+    fn apply(mut self, x: &Tensor, w: ConvWeight, bias: Option<&Tensor>, residual: Option<&Tensor>) -> Result<Tensor> {
         let operation = CustomOp2::name(&self);
         if let Some(bias) = bias {
             check(operation, bias)?;
@@ -219,7 +225,8 @@ impl Convolution {
             check(operation, residual)?;
             check_shape(operation, "residual", residual, self.out.shape())?;
         }
-        let (x, w) = (x.contiguous()?, w.contiguous()?);
+        let (x, w, kept) = (x.contiguous()?, w.tensor.contiguous()?, w.panels);
+        self.kept = kept;
         match (bias, residual) {
             (None, None) => x.apply_op2(&w, self),
             (Some(bias), None) => {
@@ -241,7 +248,7 @@ impl Convolution {
     fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>) -> (CpuStorage, Shape) {
         let epilogue = Epilogue { bias, residual, relu: self.relu, mask: None };
         let forward = if self.transposed { transposed } else { convolution };
-        let out = forward(Isa::detect(), (x, self.x), (w, self.kernel), self.out, epilogue);
+        let out = forward(Isa::detect(), (x, self.x), (w, self.kernel, self.kept.as_deref()), self.out, epilogue);
         (CpuStorage::F32(out), self.out.shape().into())
     }
 
@@ -297,7 +304,7 @@ impl Convolution {
     fn input_gradient(&self, w: &[f32], grad: &[f32], epilogue: Epilogue) -> Vec<f32> {
         let (w, _) = self.split(w);
         let backward = if self.transposed { convolution } else { transposed };
-        backward(Isa::detect(), (grad, self.out), (w, self.kernel), self.x, epilogue)
+        backward(Isa::detect(), (grad, self.out), (w, self.kernel, None), self.x, epilogue)
     }
 
     fn weight_gradient(&self, x: &[f32], grad: &[f32]) -> Vec<f32> {

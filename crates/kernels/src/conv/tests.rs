@@ -4,7 +4,9 @@ use super::forward::{Kernel, convolution, transposed};
 use super::gather::Epilogue;
 use super::geometry::Dims;
 use super::weight_grad::{Window, weight_grad};
-use super::{ConvSpec, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad as weight_grad_of};
+use super::{
+    ConvSpec, ConvWeight, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad as weight_grad_of,
+};
 use crate::simd::Isa;
 use crate::testing::{assert_close, random, values, with_threads};
 use candle_core::{Result, Tensor, Var};
@@ -298,16 +300,16 @@ fn check_instruction_sets(case: &Case) -> Result<()> {
     for isa in Isa::available() {
         let (y, gx, gx_whole, gw) = if case.transposed {
             (
-                transposed(isa, (&x, dims), (&w, kernel), out, none),
-                convolution(isa, (&upstream, out), (&w, kernel), dims, none),
-                convolution(isa, (&upstream, out), (&w, kernel), dims, rest),
+                transposed(isa, (&x, dims), (&w, kernel, None), out, none),
+                convolution(isa, (&upstream, out), (&w, kernel, None), dims, none),
+                convolution(isa, (&upstream, out), (&w, kernel, None), dims, rest),
                 weight_grad(isa, (&x, dims), (&upstream, out), window),
             )
         } else {
             (
-                convolution(isa, (&x, dims), (&w, kernel), out, none),
-                transposed(isa, (&upstream, out), (&w, kernel), dims, none),
-                transposed(isa, (&upstream, out), (&w, kernel), dims, rest),
+                convolution(isa, (&x, dims), (&w, kernel, None), out, none),
+                transposed(isa, (&upstream, out), (&w, kernel, None), dims, none),
+                transposed(isa, (&upstream, out), (&w, kernel, None), dims, rest),
                 weight_grad(isa, (&upstream, out), (&x, dims), window),
             )
         };
@@ -400,6 +402,41 @@ fn gradients_outside_a_graph_are_those_of_the_graph() -> Result<()> {
         let misshapen = Rest { others: Some(&upstream), rectified: false };
         assert!(by_input(misshapen).unwrap_err().to_string().contains("expected others of shape [2, 6, 8, 3]"));
     }
+    Ok(())
+}
+
+#[test]
+fn a_fixed_weight_gives_the_same_bits() -> Result<()> {
+    // Inputs and outputs as many, so that one weight serves both directions; Winograd's method, the dot kernel, neither.
+    for (channels, kernel, stride) in [(64, 3, 1), (32, 4, 2), (64, 1, 1), (5, 3, 2), (64, 4, 2)] {
+        let w = random(1, vec![channels, channels, kernel, kernel])?;
+        let fixed = ConvWeight::fixed(w.clone());
+        let bias = random(2, vec![channels])?;
+        let spec = ConvSpec { stride, padding: usize::from(kernel > 1), relu: false, input_grad: true };
+        for (seed, side) in [(3, 8), (4, 6), (5, 8), (6, 4)] {
+            let x = random(seed, vec![2, side, side, channels])?;
+            let once = conv2d(&x, &w, Some(&bias), None, spec)?;
+            assert_eq!(values(&conv2d(&x, &fixed, Some(&bias), None, spec)?), values(&once));
+            let residual = once.clone();
+            let beside = conv2d(&x, &w, Some(&bias), Some(&residual), spec)?;
+            assert_eq!(values(&conv2d(&x, &fixed, Some(&bias), Some(&residual), spec)?), values(&beside));
+            let transposed = conv_transpose2d(&x, &w, Some(&bias), spec)?;
+            assert_eq!(values(&conv_transpose2d(&x, &fixed, Some(&bias), spec)?), values(&transposed));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_variable_is_never_fixed() -> Result<()> {
+    let (x, w) = (random(1, vec![1, 4, 4, 16])?, Var::from_tensor(&random(2, vec![16, 16, 3, 3])?)?);
+    let spec = ConvSpec { stride: 1, padding: 1, relu: false, input_grad: true };
+    let weight = ConvWeight::fixed(w.as_tensor().clone());
+    let before = values(&conv2d(&x, &weight, None, None, spec)?);
+    w.set(&random(3, vec![16, 16, 3, 3])?)?;
+    let after = values(&conv2d(&x, &weight, None, None, spec)?);
+    assert_eq!(after, values(&conv2d(&x, &w, None, None, spec)?));
+    assert_ne!(before, after);
     Ok(())
 }
 

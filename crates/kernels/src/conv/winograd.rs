@@ -3,14 +3,16 @@
 //! quarter of the multiplications of a 3×3 convolution, and 2/5 of those of a 4×4 one of stride 2 in either direction:
 //! its taps are taken apart into sets of 2×2.
 
-use super::gather::{Epilogue, PANEL_BLOCK, Weight};
+use super::gather::{Epilogue, PANEL_BLOCK};
 use super::geometry::{Axis, Dims, pairs};
+use super::weight::Weight;
 use crate::memory::{Aligned, Shared, filled, with_scratch};
 use crate::simd::tile::{ConvTile, Start};
-use crate::simd::winograd::{Gather, MAX_POINTS, OUTPUTS, Scatter, Transforms, weight_rows};
+use crate::simd::winograd::{Gather, MAX_POINTS, MAX_TAPS, OUTPUTS, Scatter, Transforms, weight_rows};
 use crate::simd::{Isa, MAX_COLS, Tile};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Elements of one task's transformed input: it fits a second-level cache.
 const TASK_INPUT: usize = 144 * 1024;
@@ -113,7 +115,8 @@ pub(super) fn gather(
     let no_bias = vec![0.0; w.outputs];
     let job =
         Job { winograd, tile, x, dims, out, outputs: w.outputs, bias: epilogue.bias.unwrap_or(&no_bias), epilogue };
-    let phases: Vec<Phase> = pairs(axes).map(|(y, x)| Phase { y, x, panels: job.pack(w, y, x) }).collect();
+    let phases: Vec<Phase> =
+        pairs(axes).map(|(y, x)| Phase { y, x, panels: w.panels(y, x, || job.pack(w, y, x)) }).collect();
     let tasks: Vec<(&Phase, Range<usize>)> = phases.iter().flat_map(|phase| job.tasks(phase)).collect();
     let write = |output: Shared<f32>| {
         tasks
@@ -130,7 +133,7 @@ pub(super) fn gather(
 struct Phase<'a> {
     y: &'a Axis,
     x: &'a Axis,
-    panels: Aligned,
+    panels: Arc<Aligned>,
 }
 
 impl Phase<'_> {
@@ -175,30 +178,30 @@ impl Job<'_> {
         panels.par_chunks_exact_mut(values * depth * cols).enumerate().for_each(|(panel, to)| {
             let first = panel * cols;
             let columns = cols.min(w.outputs - first);
-            let mut half = [[[0f32; MAX_COLS]; 3]; MAX_POINTS];
+            // Of one input: each tap's columns, and their transform in one direction.
+            let mut kernel = [[[0f32; MAX_COLS]; MAX_TAPS]; MAX_TAPS];
+            let mut half = [[[0f32; MAX_COLS]; MAX_TAPS]; MAX_POINTS];
             for k in 0..depth {
                 let (set, input) = (k / w.inputs, k % w.inputs);
-                for (i, row) in rows.iter().enumerate() {
-                    for b in 0..taps {
-                        let half = &mut half[i][b][..columns];
-                        half.fill(0.0);
-                        for (a, weight) in row.iter().enumerate().take(taps) {
-                            let tap = y.taps[a * step + set / step] * w.kernel_width + x.taps[b * step + set % step];
-                            let from = first * w.output_stride + input * w.input_stride + tap;
-                            for (column, half) in half.iter_mut().enumerate() {
-                                *half += weight * w.values[from + column * w.output_stride];
-                            }
+                for (a, kernel) in kernel.iter_mut().enumerate().take(taps) {
+                    for (b, kernel) in kernel.iter_mut().enumerate().take(taps) {
+                        let tap = y.taps[a * step + set / step] * w.kernel_width + x.taps[b * step + set % step];
+                        let from = first * w.output_stride + input * w.input_stride + tap;
+                        for (column, kernel) in kernel[..columns].iter_mut().enumerate() {
+                            *kernel = w.values[from + column * w.output_stride];
                         }
                     }
                 }
-                for i in 0..points {
+                for (half, row) in half.iter_mut().zip(&rows) {
+                    for (b, half) in half.iter_mut().enumerate().take(taps) {
+                        combine(half, row, (0..taps).map(|a| &kernel[a][b]));
+                    }
+                }
+                for (i, half) in half.iter().enumerate().take(points) {
                     for (j, row) in rows.iter().enumerate() {
-                        let to = &mut to[((i * points + j) * depth + k) * cols..][..columns];
-                        for (b, half) in half[i].iter().enumerate().take(taps) {
-                            for (to, half) in to.iter_mut().zip(half) {
-                                *to += row[b] * half;
-                            }
-                        }
+                        let mut whole = [0f32; MAX_COLS];
+                        combine(&mut whole, row, half.iter().take(taps));
+                        to[((i * points + j) * depth + k) * cols..][..cols].copy_from_slice(&whole[..cols]);
                     }
                 }
             }
@@ -299,6 +302,16 @@ impl Job<'_> {
         // SAFETY: the tile's values lie `stride` apart, with as many columns as there are left; the outputs that are
         // there, like residual and mask of the same shape, have so many channels; no other task has these outputs.
         unsafe { (self.winograd.transforms.output)(&tile) };
+    }
+}
+
+/// `to` = Σ weights · columns.
+fn combine<'a>(to: &mut [f32; MAX_COLS], weights: &[f32], columns: impl Iterator<Item = &'a [f32; MAX_COLS]>) {
+    *to = [0.0; MAX_COLS];
+    for (weight, columns) in weights.iter().zip(columns) {
+        for (to, column) in to.iter_mut().zip(columns) {
+            *to += weight * column;
+        }
     }
 }
 

@@ -16,6 +16,9 @@ pub(crate) const OUTPUTS: usize = 4;
 /// Points at most: inputs of a tile in each direction.
 pub(crate) const MAX_POINTS: usize = 6;
 
+/// Taps at most, in each direction.
+pub(crate) const MAX_TAPS: usize = 3;
+
 /// The transforms for one number of taps.
 pub(crate) struct Transforms {
     /// Taps in each direction.
@@ -213,13 +216,13 @@ impl<V: Vector> Points<V, 6> for Three {
 
 /// The weights' transform: a row for each point, for weights `taps` long, rounded from f64; and, transposed, of sums
 /// over the points to the taps' gradients.
-pub(crate) fn weight_rows(taps: usize) -> Vec<[f32; 3]> {
+pub(crate) fn weight_rows(taps: usize) -> Vec<[f32; MAX_TAPS]> {
     let points: &[f64] = match taps {
         2 => &[0.5, -0.5, 1.5, -1.5],
         3 => &[0.0, 0.75, -0.75, 1.5, -1.5],
         _ => unreachable!("there are transforms for two and three taps, not for {taps}"),
     };
-    let mut rows: Vec<[f32; 3]> = points
+    let mut rows: Vec<[f32; MAX_TAPS]> = points
         .iter()
         .map(|&p| {
             let others: f64 = points.iter().filter(|&&other| other != p).map(|other| p - other).product();
