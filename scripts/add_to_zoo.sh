@@ -32,5 +32,7 @@ jq -c 'select(.kind != "train" or .step % 100 == 0)' "$run/metrics.jsonl" > "$mo
 evaluate --model "$model" --record
 # The chart names what it was asked to draw.
 (cd "$here/models" && "$ksom" plot --quiet "$name" -o "$name/curve.svg")
-"$ksom" map --quiet "$model" -o "$model/map.png"
+# Of two levels the map is that of the finer one.
+level=$(jq -r 'if .architecture.kind == "vqvae2" then "--level=bottom" else empty end' "$model/config.json")
+"$ksom" map --quiet "$model" ${level:+"$level"} -o "$model/map.png"
 "$ksom" compare --quiet "$@" --model "$model" -o "$model/samples.jpg"

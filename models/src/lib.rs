@@ -25,7 +25,8 @@ macro_rules! model {
 }
 
 /// Every model of the zoo.
-pub static ZOO: [ModelFiles; 3] = [model!("cifar10-ksom"), model!("cifar10-ema"), model!("photos-ksom")];
+pub static ZOO: [ModelFiles; 4] =
+    [model!("cifar10-ksom"), model!("cifar10-ema"), model!("photos-ksom"), model!("photos-ksom-vqvae2")];
 
 /// The model that is used where none is named and the pictures are small or not known: the first.
 pub const DEFAULT: &str = "cifar10-ksom";
