@@ -141,12 +141,12 @@ impl<'a> Codebook<'a> {
         let lanes = self.isa.tiles[0].cols;
         let (scores, second_scores) = (&best.score[..lanes], &best.second_score[..lanes]);
         let worst = worst_of_best(scores, second_scores, wanted);
+        let least = ((f64::from(worst) - self.slack(x, worst)) as f32).next_down();
         candidates.clear();
-        if worst == f32::NEG_INFINITY {
-            // Scores beyond f32: all that is left is to ask for every distance.
+        if !worst.is_finite() || least.is_nan() {
+            // Inputs or scores beyond f32: all that is left is to ask for every distance.
             candidates.extend((0..self.num_codes).map(|k| (self.distance(x, k), k)));
         } else {
-            let least = ((f64::from(worst) - self.slack(x, worst)) as f32).next_down();
             for (scores, index) in [(scores, &best.index), (second_scores, &best.second_index)] {
                 // Most lanes are far off: they are looked at together first.
                 if scores.iter().filter(|&&score| score >= least).count() == 0 {

@@ -127,6 +127,30 @@ fn far_codes_do_not_disturb() -> Result<()> {
 }
 
 #[test]
+fn inputs_and_scores_beyond_f32_have_codes() -> Result<()> {
+    let rows = |values: &[f32]| Tensor::from_slice(values, (values.len() / 2, 2), &Device::Cpu);
+    let codes = rows(&[-1.0, 0.0, 1.0, 0.0, 3e38, 3e38])?;
+    // Distances of infinite inputs are infinite, of NaN they are none, and codes whose norm is beyond f32 are too far.
+    let inputs = rows(&[
+        f32::INFINITY,
+        1.0,
+        f32::NEG_INFINITY,
+        f32::INFINITY,
+        f32::NAN,
+        0.0,
+        3e38,
+        2e38,
+        -3e38,
+        3e38,
+        0.9,
+        0.1,
+    ])?;
+    assert_eq!(nearest(&inputs, &codes)?.to_vec1::<u32>()?, [0, 0, 0, 0, 0, 1]);
+    assert_eq!(nearest_two(&inputs, &codes)?.dims(), [6, 2]);
+    Ok(())
+}
+
+#[test]
 fn relu_rectifies_and_keeps_nan() -> Result<()> {
     let x = Var::new(&[-1f32, 0.0, 2.0, f32::NAN, -0.5], &Device::Cpu)?;
     let y = relu(&x)?;
