@@ -55,7 +55,7 @@ pub(crate) fn gather(
     let bias = padded_bias(epilogue.bias, w.outputs, cols);
     let packed = |y, x| if dot { pack_dot(w, y, x, isa.lanes) } else { pack(w, y, x, cols) };
     let phases: Vec<Phase> =
-        pairs(axes).map(|(y, x)| Phase { y, x, panels: w.panels(y, x, || packed(y, x)) }).collect();
+        pairs(axes).map(|(y, x)| Phase { y, x, panels: w.panels((y, x), false, || packed(y, x)) }).collect();
     let count = |axes: &[Axis]| axes.iter().map(|axis| axis.count).max().unwrap_or(0);
     let grid = (count(axes.0), count(axes.1));
     let tasks = split(dims, axes, grid, phases.len());

@@ -14,7 +14,7 @@ pub struct ConvWeight {
 }
 
 impl ConvWeight {
-    /// A weight whose values nobody writes any more: it is packed by the first convolution and kept so, in at most five
+    /// A weight whose values nobody writes any more: it is packed by the first convolution and kept so, in up to seven
     /// times its own memory, where others are packed by each. The bits of the results are the same.
     ///
     /// A variable is never taken for fixed.
@@ -53,6 +53,8 @@ struct Key {
     output_stride: usize,
     in_step: usize,
     taps: [Vec<usize>; 2],
+    /// Whether they are transformed, for Winograd's method.
+    transformed: bool,
 }
 
 impl Panels {
@@ -87,9 +89,14 @@ pub(crate) struct Weight<'a> {
 
 impl Weight<'_> {
     /// The panels for one set of taps: what is kept, or what `pack` makes.
-    pub(super) fn panels(&self, y: &Axis, x: &Axis, pack: impl FnOnce() -> Aligned) -> Arc<Aligned> {
+    pub(super) fn panels(
+        &self,
+        (y, x): (&Axis, &Axis),
+        transformed: bool,
+        pack: impl FnOnce() -> Aligned,
+    ) -> Arc<Aligned> {
         let Some(kept) = self.kept else { return Arc::new(pack()) };
         let taps = [y.taps.clone(), x.taps.clone()];
-        kept.get(Key { output_stride: self.output_stride, in_step: y.in_step, taps }, pack)
+        kept.get(Key { output_stride: self.output_stride, in_step: y.in_step, taps, transformed }, pack)
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn gather(
     let job =
         Job { winograd, tile, x, dims, out, outputs: w.outputs, bias: epilogue.bias.unwrap_or(&no_bias), epilogue };
     let phases: Vec<Phase> =
-        pairs(axes).map(|(y, x)| Phase { y, x, panels: w.panels(y, x, || job.pack(w, y, x)) }).collect();
+        pairs(axes).map(|(y, x)| Phase { y, x, panels: w.panels((y, x), true, || job.pack(w, y, x)) }).collect();
     let tasks: Vec<(&Phase, Range<usize>)> = phases.iter().flat_map(|phase| job.tasks(phase)).collect();
     let write = |output: Shared<f32>| {
         tasks
