@@ -25,8 +25,13 @@ macro_rules! model {
 }
 
 /// Every model of the zoo.
-pub static ZOO: [ModelFiles; 4] =
-    [model!("cifar10-ksom"), model!("cifar10-ema"), model!("photos-ksom"), model!("photos-ksom-vqvae2")];
+pub static ZOO: [ModelFiles; 5] = [
+    model!("cifar10-ksom"),
+    model!("cifar10-ema"),
+    model!("cifar10-ksom-gaussian"),
+    model!("photos-ksom"),
+    model!("photos-ksom-vqvae2"),
+];
 
 /// The model that is used where none is named and the pictures are small or not known: the first.
 pub const DEFAULT: &str = "cifar10-ksom";
