@@ -5,8 +5,7 @@
 #
 # 600 seconds each by default. Needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler; a stable Rust compiler
 # is told to be a nightly one. Dependencies are those of Cargo.lock. Fails at the first crash, hang over 10 s, or
-# allocation over 2 GiB (6 GiB for parquet), and names the input: once mended, it belongs into fuzz/seeds, which
-# `cargo test` reads.
+# allocation over 2 GiB, and names the input: once mended, it belongs into fuzz/seeds, which `cargo test` reads.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-600}
@@ -21,11 +20,9 @@ cp Cargo.lock fuzz/Cargo.lock
 for target in "${targets[@]}"; do
     mkdir -p "fuzz/corpus/$target"
     corpora=("fuzz/corpus/$target" "fuzz/seeds/$target")
-    # A page of a Parquet file may ask for 2 GiB before its data are seen: that is the format's own bound.
-    [ "$target" = parquet ] && memory=6144 || memory=2048
     [ "$target" != picture ] || corpora+=(crates/datasets/tests/datasets/data)
     cargo fuzz run --target-dir "$folder" "$target" "${corpora[@]}" -- -max_total_time="$seconds" -timeout=10 \
-        -rss_limit_mb="$memory" -max_len=65536 -print_final_stats=1 2>&1 |
+        -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 2>&1 |
         tee "fuzz/corpus/$target.log" | grep -E 'SUMMARY|panicked|number_of_executed_units|peak_rss|Test unit written' |
         sed "s/^/$target: /"
 done

@@ -44,6 +44,8 @@ mod normalization;
 mod open;
 mod order;
 #[cfg(feature = "parquet")]
+mod parquet_pages;
+#[cfg(feature = "parquet")]
 mod parquet_set;
 mod preprocess;
 mod random;

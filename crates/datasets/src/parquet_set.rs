@@ -16,6 +16,7 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
 use crate::folder::relative;
+use crate::parquet_pages::check_pages;
 use crate::source::out_of_range;
 use crate::{DataKind, DatasetError, DecodeOptions, ImageSource, Version, decode_bytes};
 
@@ -183,6 +184,11 @@ fn read(number: usize, file: &Path, rows: &mut Vec<Row>, sink: &mut Sink) -> Res
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(failed)?;
         let before = rows.len();
+        for column in [Some(images), labels].into_iter().flatten() {
+            let handle = File::open(file).map_err(DatasetError::io("read", file))?;
+            check_pages(handle, group.metadata().column(column).byte_range())
+                .map_err(|error| refuse(format!("its pages cannot be read: {error}")))?;
+        }
         let ColumnReader::ByteArrayColumnReader(column) = group.get_column_reader(images).map_err(failed)? else {
             return Err(refuse("its column of images holds no bytes".to_owned()));
         };
