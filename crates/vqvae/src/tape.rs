@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use candle_core::{Result, Tensor, TensorId};
 use ksom_kernels::Rest;
@@ -22,7 +22,8 @@ pub(crate) struct Maps {
 /// Where maps stand on a tape.
 #[derive(Clone)]
 struct Place {
-    tape: Tape,
+    /// Not kept alive by what it records: a forward pass that ends in an error leaves nothing behind.
+    tape: Weak<RefCell<Record>>,
     index: usize,
     /// Whether they came out of a ReLU.
     rectified: bool,
@@ -35,8 +36,8 @@ impl Maps {
     }
 
     /// The tape that follows these maps.
-    pub(crate) fn tape(&self) -> Option<&Tape> {
-        self.place.as_ref().map(|place| &place.tape)
+    pub(crate) fn tape(&self) -> Option<Tape> {
+        self.place.as_ref()?.tape.upgrade().map(Tape)
     }
 
     /// The gradient by these maps is `grad` more. Where the maps came out of a ReLU, the gradient by what lies before
@@ -71,7 +72,7 @@ impl Maps {
 type Backward = Box<dyn FnOnce(Tensor, &mut Gradients) -> Result<()>>;
 
 /// Records the operations of one forward pass.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Tape(Rc<RefCell<Record>>);
 
 #[derive(Default)]
@@ -106,7 +107,7 @@ impl Tape {
     fn place(&self, values: Tensor, rectified: bool) -> Maps {
         let mut record = self.0.borrow_mut();
         record.slots.push(Slot::default());
-        let place = Place { tape: self.clone(), index: record.slots.len() - 1, rectified };
+        let place = Place { tape: Rc::downgrade(&self.0), index: record.slots.len() - 1, rectified };
         Maps { values, place: Some(place) }
     }
 
@@ -173,5 +174,29 @@ impl Gradients {
     /// The gradient by `parameter`, which is used once in a forward pass.
     pub(crate) fn set_parameter(&mut self, parameter: &Tensor, grad: Tensor) {
         self.parameters.insert(parameter.id(), grad);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn a_pass_that_is_not_led_back_leaves_nothing_behind() -> Result<()> {
+        let values = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+        let kept = Rc::new(());
+        let tape = Tape::default();
+        let input = tape.enter(values.clone());
+        let (used, witness) = (input.clone(), kept.clone());
+        let output = tape.record(&[&input], values, false, move |grad, gradients| {
+            let _witness = witness;
+            used.add_grad(gradients, grad)
+        });
+        assert_eq!(Rc::strong_count(&kept), 2);
+        drop(tape);
+        assert_eq!(Rc::strong_count(&kept), 1);
+        assert!(output.tape().is_none());
+        Ok(())
     }
 }
