@@ -6,7 +6,8 @@ use std::error::Error;
 use std::path::Path;
 
 use ksom_datasets::{DecodeOptions, decode_image};
-use ksom_vqvae::{Compute, Model, metrics, zoo};
+use ksom_vqvae::evaluation::metrics;
+use ksom_vqvae::{Compute, Model, zoo};
 
 /// Writes the reconstruction of `input` to `output` and gives its PSNR in dB.
 pub fn run(input: &Path, output: &Path) -> Result<f64, Box<dyn Error>> {

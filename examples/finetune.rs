@@ -5,7 +5,8 @@
 use std::error::Error;
 use std::path::Path;
 
-use ksom_vqvae::{Base, Compute, DataAccess, Event, Flow, Model, Recipe, Trainer};
+use ksom_vqvae::training::{Base, DataAccess};
+use ksom_vqvae::{Compute, Event, Flow, Model, Recipe, Trainer};
 
 /// Fine-tunes for `steps` steps and gives the validation MSE before and at best.
 pub fn run(data: &str, run: &Path, steps: u64, batch_size: usize) -> Result<(f64, f64), Box<dyn Error>> {

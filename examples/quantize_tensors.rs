@@ -1,4 +1,4 @@
-//! KSOM alone: vector quantisation of any tensor, in any candle model. Here, points in the plane are covered by a map.
+//! KSOM alone: vector quantization of any tensor, in any candle model. Here, points in the plane are covered by a map.
 //!
 //! `cargo run --release -p ksom-vqvae --example quantize_tensors`
 
@@ -8,7 +8,7 @@ use ksom_quantizers::{QuantizerConfig, build, initial_state};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Trains a map of 8×8 codes on points from a unit square; gives the quantisation error before and after.
+/// Trains a map of 8×8 codes on points from a unit square; gives the quantization error before and after.
 pub fn run() -> Result<(f64, f64)> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let config = QuantizerConfig { decay: 0.9, ..QuantizerConfig::ksom(64, 2) };

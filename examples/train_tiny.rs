@@ -5,7 +5,8 @@
 use std::error::Error;
 use std::path::Path;
 
-use ksom_vqvae::{Compute, DataAccess, Event, Flow, Recipe, Summary, Trainer};
+use ksom_vqvae::training::{DataAccess, Summary};
+use ksom_vqvae::{Compute, Event, Flow, Recipe, Trainer};
 
 /// Trains for `steps` steps on the pictures under `data`; the run directory `run` is then a model directory.
 pub fn run(data: &str, run: &Path, steps: u64) -> Result<Summary, Box<dyn Error>> {

@@ -9,7 +9,9 @@ use std::error::Error;
 use std::path::Path;
 
 use ksom_datasets::{ImageSource, Order};
-use ksom_vqvae::{Compute, DataAccess, Recipe, Trainer, write_atomic};
+use ksom_vqvae::system::write_atomic;
+use ksom_vqvae::training::DataAccess;
+use ksom_vqvae::{Compute, Recipe, Trainer};
 
 /// Writes the plan of `steps` steps of the recipe with `changes` on `data` into `out`.
 pub fn run(data: &str, out: &Path, steps: u64, changes: &[String]) -> Result<(), Box<dyn Error>> {

@@ -4,7 +4,7 @@
 
 MODEL_DIR is a model directory. A fifth of TRAIN_FOLDER (in a seeded order) is left out, as `ksom finetune` keeps it for
 validation. Training pictures are scaled so that the shorter side is 64 and cropped to 64×64 at random, flipped half of
-the time. Pictures of HELD_FOLDER are taken as they are: all of one size. Prints the mean squared error in normalised
+the time. Pictures of HELD_FOLDER are taken as they are: all of one size. Prints the mean squared error in normalized
 units before, every 25 steps, and after.
 """
 

@@ -73,7 +73,7 @@ def run(ksom, model, folder, token):
     check(f"get_safetensors_metadata finds {len(names)} tensors", names == set(tensors) and len(names) > 0)
     card = ModelCard.load("owner/from-ksom")
     data = card.data
-    check("the card names licence, library, task", (data.license, data.library_name) == ("mit", "candle"))
+    check("the card names license, library, task", (data.license, data.library_name) == ("mit", "candle"))
     check("the card names its data set and base model", (data.datasets, data.base_model) == (["cifar10"], "owner/base"))
     results = {result.metric_type: result.metric_value for result in data.eval_results}
     print(f"      results of the card: {results}")

@@ -1,4 +1,4 @@
-"""VQ-VAE and VQ-VAE-2 with Kohonen quantisers in PyTorch, written from the specification, for comparison only.
+"""VQ-VAE and VQ-VAE-2 with Kohonen quantizers in PyTorch, written from the specification, for comparison only.
 
 Module names are those of the paper's checkpoints (arXiv 2302.07950), so that a model directory's `model.safetensors`
 loads as it is. Sources: arXiv 1711.00937 (VQ-VAE), arXiv 1906.00446 (VQ-VAE-2).
@@ -49,7 +49,7 @@ class Config:
 
 
 def automatic_grid(num_codes, dim):
-    """The last axis is the largest divisor of K that is at most ceil(K^(1/dim)); the rest is factorised likewise."""
+    """The last axis is the largest divisor of K that is at most ceil(K^(1/dim)); the rest is factorized likewise."""
     if dim == 1:
         return [num_codes]
     # The smallest integer whose power reaches K, without the rounding of a floating-point root.
@@ -70,7 +70,7 @@ def grid_distances(shape):
 
 
 class Quantizer(nn.Module):
-    """The parts that all quantisers share: the grid, the neighbourhood and the nearest code."""
+    """The parts that all quantizers share: the grid, the neighborhood and the nearest code."""
 
     def __init__(self, config):
         super().__init__()
@@ -96,7 +96,7 @@ class Quantizer(nn.Module):
         return torch.addmm(codebook.square().sum(1), x, codebook.t(), alpha=-2).argmin(dim=1)
 
     def forward(self, x):
-        """[B, D, H, W] → quantised (straight through), loss, codes [B·H·W], perplexity."""
+        """[B, D, H, W] → quantized (straight through), loss, codes [B·H·W], perplexity."""
         batch, dim, height, width = x.shape
         flat = x.permute(0, 2, 3, 1).reshape(-1, dim)
         with torch.no_grad():
@@ -115,7 +115,7 @@ class Quantizer(nn.Module):
 
 
 class Ksom(Quantizer):
-    """Moving averages over a neighbourhood; EMA-VQ where the neighbourhood is "none"."""
+    """Moving averages over a neighborhood; EMA-VQ where the neighborhood is "none"."""
 
     def __init__(self, config):
         super().__init__(config)
@@ -132,7 +132,7 @@ class Ksom(Quantizer):
         return quantized, self.config.commitment * F.mse_loss(flat, quantized)
 
     def update(self, flat, codes, counts):
-        """Sums per code first, O(N·D); then the neighbourhood, O(K²·D)."""
+        """Sums per code first, O(N·D); then the neighborhood, O(K²·D)."""
         sums = torch.zeros_like(self._ema_w).index_add_(0, codes, flat)
         matrix = self.neighborhood()
         if matrix is not None:
@@ -154,7 +154,7 @@ class Ksom(Quantizer):
 
 
 class GdSom(Quantizer):
-    """A self-organising map trained by gradient descent."""
+    """A self-organizing map trained by gradient descent."""
 
     def __init__(self, config):
         super().__init__(config)
@@ -176,7 +176,7 @@ class GdSom(Quantizer):
         return quantized, loss
 
     def update(self, flat, codes, counts):
-        """The optimiser updates the codebook."""
+        """The optimizer updates the codebook."""
 
 
 def quantizer(config):
@@ -322,7 +322,7 @@ class VqVae2(nn.Module):
 
 
 def build(config):
-    """The model of a configuration, with PyTorch's own initialisation."""
+    """The model of a configuration, with PyTorch's own initialization."""
     return {"vqvae": VqVae, "vqvae2": VqVae2}[config.model](config)
 
 
@@ -332,7 +332,7 @@ def optimizer(model, lr):
 
 
 def training_step(model, adamw, images, clip=1.0):
-    """One step on normalised images [B, 3, H, W]; gives the output, the reconstruction loss and the gradient's norm."""
+    """One step on normalized images [B, 3, H, W]; gives the output, the reconstruction loss and the gradient's norm."""
     model.train()
     output = model(images)
     reconstruction = F.mse_loss(output.reconstruction, images)

@@ -7,7 +7,7 @@
 `--data` is a folder with `train/<class>/*.jpg`; images are numbered by their sorted paths. Each line of `--batches`
 holds the image numbers of one step, `--valid` those of the validation images; numbers are separated by white space.
 Each line of the output is one step: its losses *before* the step's update and, where it was validated *after*
-`step` updates, the validation's reconstruction loss, both in normalised units.
+`step` updates, the validation's reconstruction loss, both in normalized units.
 
     python scripts/train_pytorch.py --check-golden tests/golden
 
@@ -67,7 +67,7 @@ def triple(text):
 
 
 class Batches:
-    """Normalises numbered images to NCHW tensors."""
+    """Normalizes numbered images to NCHW tensors."""
 
     def __init__(self, images, mean, std):
         self.images = images

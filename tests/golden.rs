@@ -1,5 +1,5 @@
 //! The models against golden files made by the paper's own code (tests/golden/README.md): losses, codes, gradients,
-//! five optimiser steps and the final state, and conversion of its checkpoints.
+//! five optimizer steps and the final state, and conversion of its checkpoints.
 
 #[path = "../crates/quantizers/tests/support/mod.rs"]
 mod support;
@@ -9,10 +9,9 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use ksom_quantizers::{Grid, QuantizerConfig, QuantizerKind};
-use ksom_vqvae::{
-    AdamW, Architecture, ArchitectureKind, Backend, Compute, ForwardOutput, Model, ModelConfig, Optimizer, StepOutcome,
-    train_step,
-};
+use ksom_vqvae::model::{Architecture, ArchitectureKind, ForwardOutput};
+use ksom_vqvae::training::{AdamW, Optimizer, StepOutcome, train_step};
+use ksom_vqvae::{Backend, Compute, Model, ModelConfig};
 use support::{BACKENDS, Golden, assert_close, assert_codes, golden_dir, golden_files, numbers};
 
 fn compute(backend: Backend) -> Compute {

@@ -6,12 +6,14 @@ use std::sync::LazyLock;
 
 use ksom_datasets::{DataKind, DataOptions, DataSpec, DecodeOptions, RgbImage, decode_bytes, open};
 use ksom_quantizers::QuantizerConfig;
+use ksom_vqvae::checkpoint::pth::{PthFile, PthValue};
+use ksom_vqvae::checkpoint::weights_path;
 use ksom_vqvae::experiment::Experiment;
-use ksom_vqvae::pth::{PthFile, PthValue};
-use ksom_vqvae::{
-    Architecture, CodesFile, Compute, DataAccess, Flow, HubName, Listing, Model, ModelConfig, Recipe, RecordedMetrics,
-    Trainer, weights_path,
-};
+use ksom_vqvae::hub::{HubName, Listing};
+use ksom_vqvae::model::Architecture;
+use ksom_vqvae::record::RecordedMetrics;
+use ksom_vqvae::training::DataAccess;
+use ksom_vqvae::{CodesFile, Compute, Flow, Model, ModelConfig, Recipe, Trainer};
 
 /// A parser of bytes, under the name of its fuzz target.
 pub type Target = (&'static str, fn(&[u8]));

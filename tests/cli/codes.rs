@@ -25,9 +25,9 @@ fn decoded_codes_equal_the_reconstruction_at_any_size() {
         .iter()
         .map(|&(width, height)| space.picture(&format!("p{width}x{height}.png"), width, height, width))
         .collect();
-    let grey = image::DynamicImage::ImageRgb8(picture(45, 30, 9)).into_luma8();
-    grey.save(space.path("grey.png")).unwrap();
-    inputs.push("grey.png".to_string());
+    let gray = image::DynamicImage::ImageRgb8(picture(45, 30, 9)).into_luma8();
+    gray.save(space.path("gray.png")).unwrap();
+    inputs.push("gray.png".to_string());
     decoding_equals_reconstructing(&space, &inputs, &["--model", "run"]);
 }
 

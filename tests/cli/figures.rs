@@ -1,4 +1,4 @@
-//! Pictures of models: map, usage, shifted codes, neighbourhoods, curves.
+//! Pictures of models: map, usage, shifted codes, neighborhoods, curves.
 
 use crate::support::{TINY, Workspace, pixels};
 

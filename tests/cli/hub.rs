@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ksom_vqvae::{Hub, HubEvent};
+use ksom_vqvae::Hub;
+use ksom_vqvae::hub::HubEvent;
 
 use crate::hub_server::{HubServer, OWNER_TOKEN, READER_TOKEN};
 use crate::pretrained;

@@ -274,7 +274,7 @@ fn listings_that_lie_are_refused() {
     publish(&space, &server, "run", "owner/tiny", false);
     let [config, weights] = files(&space, "run");
     let real: Value = {
-        let sha256 = ksom_vqvae::sha256(&weights);
+        let sha256 = ksom_vqvae::system::sha256(&weights);
         let git = |bytes: &[u8]| {
             use sha1::{Digest, Sha1};
             let digest = Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize();
@@ -471,7 +471,7 @@ fn killed_a_hundred_times_a_pull_is_old_or_new() {
         assert!(files(&space, pulled["folder"].as_str().unwrap()) == files(&space, "other"));
         for path in all_files(space.path("hf/hub/models--owner--tiny/blobs")) {
             let name = path.file_name().unwrap().to_str().unwrap();
-            let sha256 = ksom_vqvae::sha256(&std::fs::read(&path).unwrap());
+            let sha256 = ksom_vqvae::system::sha256(&std::fs::read(&path).unwrap());
             assert!(name.len() == 40 || name == sha256, "{name} is left in the cache");
         }
     }

@@ -1,4 +1,4 @@
-//! Numbers at their limits: pictures of one colour, the smallest sizes, a learning rate that ruins the model.
+//! Numbers at their limits: pictures of one color, the smallest sizes, a learning rate that ruins the model.
 
 use image::{Rgb, RgbImage};
 
@@ -26,11 +26,11 @@ fn trains_and_encodes(space: &Workspace, run: &str, data: &str, set: &[&str]) {
 }
 
 #[test]
-fn pictures_of_one_colour() {
+fn pictures_of_one_color() {
     let space = Workspace::new();
     std::fs::create_dir(space.path("mixed")).unwrap();
-    for (name, colour) in [("black", [0; 3]), ("white", [255; 3]), ("red", [255, 0, 0])] {
-        let picture = RgbImage::from_pixel(32, 32, Rgb(colour));
+    for (name, color) in [("black", [0; 3]), ("white", [255; 3]), ("red", [255, 0, 0])] {
+        let picture = RgbImage::from_pixel(32, 32, Rgb(color));
         std::fs::create_dir(space.path(name)).unwrap();
         for number in 0..6 {
             picture.save(space.path(name).join(format!("{number}.png"))).unwrap();
@@ -75,7 +75,7 @@ fn codes_that_are_never_used_stay_finite() {
     for counter in ["0", "1"] {
         for skip in ["false", "true"] {
             let run = format!("run-{counter}-{skip}");
-            // Far more codes than a batch of four pictures has places, and no neighbours to pull them along.
+            // Far more codes than a batch of four pictures has places, and no neighbors to pull them along.
             let (counter, skip) = (format!("counter_init={counter}"), format!("skip_unused={skip}"));
             let set = ["num_codes=2048", "neighborhood=none", &counter, &skip, "decay=0.5"];
             trains_and_encodes(&space, &run, data, &set);

@@ -98,7 +98,7 @@ fn cards_tell_what_was_measured() {
         let name = text(&model, "name");
         let card = read(&format!("{name}/README.md"));
         for row in [
-            format!("| MSE, normalised units | {} |", number(&model, "mse", 5)),
+            format!("| MSE, normalized units | {} |", number(&model, "mse", 5)),
             format!("| PSNR | {} dB |", number(&model, "psnr", 2)),
             format!("| SSIM | {} |", number(&model, "ssim", 4)),
             format!("| bits per pixel | {} |", number(&model, "bits_per_pixel", 4)),
@@ -121,7 +121,11 @@ fn every_file_is_the_one_that_was_measured() {
         let (sum, file) = line.split_once("  ").unwrap();
         let bytes = std::fs::read(zoo(file)).unwrap();
         assert!(bytes.len() < 8_000_000, "{file} has {} bytes", bytes.len());
-        assert_eq!(ksom_vqvae::sha256(&bytes), sum, "{file} has changed: `scripts/pin_zoo.sh` after measuring it anew");
+        assert_eq!(
+            ksom_vqvae::system::sha256(&bytes),
+            sum,
+            "{file} has changed: `scripts/pin_zoo.sh` after measuring it anew"
+        );
         pinned.insert(file.to_string());
     }
     let models = listed(&space).into_iter().map(|model| text(&model, "name"));

@@ -27,7 +27,7 @@ pub enum Kind {
     Body(Vec<u8>),
     /// Another address.
     Redirect(String),
-    /// An answer that repeats what the client sent as its authorisation.
+    /// An answer that repeats what the client sent as its authorization.
     Echo,
     /// The connection is reset once so many bytes of the answer are sent.
     Reset(usize),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use image::RgbImage;
 use ksom_datasets::NamedSource;
-use ksom_vqvae::{EvaluateOptions, Evaluation, Model, Trainer, evaluate, record_evaluation};
+use ksom_vqvae::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use ksom_vqvae::record::record_evaluation;
+use ksom_vqvae::{Model, Trainer};
 use serde::Serialize;
 
 use crate::files::write_picture;
@@ -30,7 +32,7 @@ pub struct Comparison {
 /// The means over the validation sets.
 #[derive(Serialize)]
 pub struct Figures {
-    /// In normalised units of each model.
+    /// In normalized units of each model.
     pub mse: f64,
     pub psnr: f64,
     pub ssim: f64,
@@ -72,8 +74,9 @@ fn figures(sets: &[(String, Evaluation)]) -> Figures {
     let mean = |value: &dyn Fn(&Evaluation) -> f64| {
         sets.iter().map(|(_, set)| value(set)).sum::<f64>() / sets.len().max(1) as f64
     };
-    let quality =
-        |set: &Evaluation, value: fn(&ksom_vqvae::Quality) -> f64| set.quality.as_ref().map_or(f64::NAN, value);
+    let quality = |set: &Evaluation, value: fn(&ksom_vqvae::evaluation::Quality) -> f64| {
+        set.quality.as_ref().map_or(f64::NAN, value)
+    };
     Figures {
         mse: mean(&|set| set.mse),
         psnr: mean(&|set| quality(set, |quality| quality.psnr)),

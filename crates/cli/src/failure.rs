@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_pipe_is_recognised_under_context() {
+    fn a_broken_pipe_is_recognized_under_context() {
         let pipe: Result<(), _> = Err(std::io::Error::from(ErrorKind::BrokenPipe));
         assert!(is_broken_pipe(&pipe.context("writing the result").unwrap_err()));
         assert!(!is_broken_pipe(&anyhow!("other")));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
-use ksom_vqvae::write_atomic_with;
+use ksom_vqvae::system::write_atomic_with;
 
 use crate::failure::Usage;
 

@@ -1,7 +1,7 @@
 //! The Hub, where this program was built with it.
 
 use anyhow::Result;
-use ksom_vqvae::{HubModel, HubName, Package, PushOptions, Pushed};
+use ksom_vqvae::hub::{HubModel, HubName, Package, PushOptions, Pushed};
 
 use crate::console::Console;
 

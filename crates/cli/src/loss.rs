@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use image::RgbImage;
-use ksom_vqvae::{ImageCodes, Model, metrics};
+use ksom_vqvae::evaluation::metrics;
+use ksom_vqvae::{ImageCodes, Model};
 use serde::Serialize;
 
 use crate::output::significant;

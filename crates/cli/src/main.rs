@@ -4,6 +4,7 @@
 mod allocator;
 mod arguments;
 mod before_after;
+mod command_line;
 mod commands;
 mod console;
 mod evaluated;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::arguments::{Cli, Command};
+use crate::command_line::{Cli, Command};
 use crate::settings::Settings;
 
 fn main() -> ExitCode {

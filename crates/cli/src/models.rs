@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ksom_datasets::{DataOptions, DataSpec};
+use ksom_vqvae::checkpoint::weights_path;
+use ksom_vqvae::hub::{HubModel, HubName};
+use ksom_vqvae::system::write_atomic;
 use ksom_vqvae::zoo::{self, ModelFiles};
-use ksom_vqvae::{Compute, HubModel, HubName, Model, ModelConfig, weights_path, write_atomic};
+use ksom_vqvae::{Compute, Model, ModelConfig};
 
 use crate::hub;
 use crate::settings::Settings;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ksom_vqvae::{StepReport, ValidationReport};
+use ksom_vqvae::training::{StepReport, ValidationReport};
 
 use crate::console::{Console, say};
 use crate::output::{duration, significant, usage};

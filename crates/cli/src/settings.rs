@@ -2,7 +2,8 @@
 
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
-use ksom_vqvae::{Compute, parse_device};
+use ksom_vqvae::Compute;
+use ksom_vqvae::system::parse_device;
 
 use crate::arguments::{GlobalArgs, Precision};
 use crate::console::Console;

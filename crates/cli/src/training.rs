@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
-use ksom_vqvae::{Best, Compute, DataAccess, Event, Flow, Recipe, Trainer};
+use ksom_vqvae::training::{Best, DataAccess};
+use ksom_vqvae::{Compute, Event, Flow, Recipe, Trainer};
 use serde::Serialize;
 
 use crate::interrupt::Interrupt;
@@ -24,7 +25,7 @@ pub struct TrainingArgs {
     /// The run directory: a new folder for the model, its metrics and its checkpoints
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
-    /// Optimiser steps, instead of the recipe's number; with --resume, a larger number trains for longer
+    /// Optimizer steps, instead of the recipe's number; with --resume, a larger number trains for longer
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
     /// Seed of weights, split, order and augmentation

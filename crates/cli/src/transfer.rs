@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use indicatif::ProgressBar;
-use ksom_vqvae::HubEvent;
+use ksom_vqvae::hub::HubEvent;
 
 use crate::console::Console;
 use crate::output::bytes;

@@ -53,15 +53,15 @@ pub(crate) fn cifar10(path: &Path) -> Result<(MemorySource, MemorySource), Datas
     ))
 }
 
-/// The training and test images of MNIST or Fashion-MNIST; grey becomes R = G = B.
+/// The training and test images of MNIST or Fashion-MNIST; gray becomes R = G = B.
 pub(crate) fn mnist(kind: DataKind, path: &Path) -> Result<(MemorySource, MemorySource), DatasetError> {
     let train = idx(kind, path, "train")?;
     let test = idx(kind, path, "t10k")?;
     let data = vision::mnist::load_dir(path)?;
     let source = |name: &str, idx: Idx, images: &Tensor, labels: &Tensor| {
         let each = idx.size.0 as usize * idx.size.1 as usize;
-        let grey = |values: &[u8], out: &mut Vec<u8>| out.extend(values.iter().flat_map(|value| [*value; 3]));
-        let pixels = pixels(images, each, grey)?;
+        let gray = |values: &[u8], out: &mut Vec<u8>| out.extend(values.iter().flat_map(|value| [*value; 3]));
+        let pixels = pixels(images, each, gray)?;
         MemorySource::new(format!("{kind}/{name}"), idx.size, pixels, Some(numbers(labels)?), idx.version)
     };
     Ok((

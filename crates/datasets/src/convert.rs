@@ -1,11 +1,11 @@
-//! The one place where pixels change their form: [H, W, 3] bytes ↔ [3, H, W] normalised floats.
+//! The one place where pixels change their form: [H, W, 3] bytes ↔ [3, H, W] normalized floats.
 
 use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 
 use crate::{DatasetError, Normalization};
 
-/// Converts pictures to tensors and back under one normalisation.
+/// Converts pictures to tensors and back under one normalization.
 #[derive(Debug, Clone)]
 pub struct Converter {
     normalization: Normalization,
@@ -17,7 +17,7 @@ impl Converter {
     /// A converter under `normalization`.
     ///
     /// # Errors
-    /// When the normalisation cannot be undone; see [`Normalization::check`].
+    /// When the normalization cannot be undone; see [`Normalization::check`].
     pub fn new(normalization: &Normalization) -> Result<Self, DatasetError> {
         normalization.check()?;
         let table = std::array::from_fn(|channel| {
@@ -28,7 +28,7 @@ impl Converter {
         Ok(Self { normalization: *normalization, table: Box::new(table) })
     }
 
-    /// The normalisation it applies and undoes.
+    /// The normalization it applies and undoes.
     pub fn normalization(&self) -> &Normalization {
         &self.normalization
     }
@@ -58,8 +58,8 @@ impl Converter {
         Ok(())
     }
 
-    /// Reads a picture of `width` × `height` pixels from [3, height, width] normalised values: undoes the
-    /// normalisation, rounds to the nearest of 256 values and clamps (NaN becomes 0).
+    /// Reads a picture of `width` × `height` pixels from [3, height, width] normalized values: undoes the
+    /// normalization, rounds to the nearest of 256 values and clamps (NaN becomes 0).
     ///
     /// # Errors
     /// When there are not 3 · height · width values.
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_survives_every_normalisation() {
+    fn every_byte_survives_every_normalization() {
         let all = RgbImage::from_fn(256, 1, |x, _| image::Rgb([x as u8; 3]));
         let odd = Normalization { mean: [0.1, 0.9, -3.0], std: [7.0, 0.01, 0.3] };
         for normalization in [Normalization::IDENTITY, Normalization::HALF, Normalization::IMAGENET, odd] {

@@ -32,8 +32,8 @@ impl Default for DecodeOptions {
 /// Decodes a JPEG, PNG, WebP, BMP, GIF or TIFF file.
 ///
 /// The file's content decides its format, its name does not. The EXIF orientation is applied; 16-bit and float
-/// samples are rounded to 8 bits, grey becomes R = G = B, alpha is composed over `options.background`, and of an
-/// animation the first frame is taken. Colour profiles are not applied.
+/// samples are rounded to 8 bits, gray becomes R = G = B, alpha is composed over `options.background`, and of an
+/// animation the first frame is taken. Color profiles are not applied.
 ///
 /// # Errors
 /// When the file cannot be read, is empty, truncated, of another format, or has more than `options.max_pixels`.
@@ -125,7 +125,7 @@ pub fn decode_bytes(bytes: &[u8], name: &str, options: &DecodeOptions) -> Result
         return Err(DatasetError::image(name, format!("it claims {width}x{height} pixels")));
     }
     if format == ImageFormat::Jpeg && jpeg_lacks_end(bytes) {
-        // The decoder would fill what is missing with grey.
+        // The decoder would fill what is missing with gray.
         return Err(DatasetError::image(name, "the Jpeg file is truncated (no end-of-image marker)"));
     }
     // Unreadable EXIF data is no reason to refuse a picture.
@@ -138,14 +138,14 @@ pub fn decode_bytes(bytes: &[u8], name: &str, options: &DecodeOptions) -> Result
     Ok(if decoded.color().has_alpha() { compose_over(&decoded, options.background) } else { decoded.into_rgb8() })
 }
 
-/// `alpha · colour + (1 − alpha) · background`, rounded to the nearest of 256 values.
+/// `alpha · color + (1 − alpha) · background`, rounded to the nearest of 256 values.
 fn compose_over(picture: &DynamicImage, background: [u8; 3]) -> RgbImage {
     let rgba = picture.to_rgba8();
     let mut rgb = RgbImage::new(rgba.width(), rgba.height());
     for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
         let [r, g, b, alpha] = from.0.map(u32::from);
-        for (channel, (colour, behind)) in [r, g, b].into_iter().zip(background).enumerate() {
-            let sum = colour * alpha + u32::from(behind) * (255 - alpha);
+        for (channel, (color, behind)) in [r, g, b].into_iter().zip(background).enumerate() {
+            let sum = color * alpha + u32::from(behind) * (255 - alpha);
             // At most 255 · 255 + 127, so the quotient fits.
             to.0[channel] = ((sum + 127) / 255) as u8;
         }

@@ -1,4 +1,4 @@
-//! Image files and data sets as seeded, streaming, normalised batches for candle.
+//! Image files and data sets as seeded, streaming, normalized batches for candle.
 //!
 //! The way of a picture through this crate:
 //!

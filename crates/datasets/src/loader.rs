@@ -13,7 +13,7 @@ use crate::{Batches, Converter, DatasetError, ImageSource, Normalization, Prepro
 /// Pictures as the model takes them.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Normalised pixels [B, 3, H, W], f32, on the CPU.
+    /// Normalized pixels [B, 3, H, W], f32, on the CPU.
     pub pixels: Tensor,
     /// Which pictures of the source these are.
     pub indices: Vec<usize>,
@@ -24,7 +24,7 @@ pub struct Batch {
 pub struct LoaderOptions {
     /// Resize, crop and flip.
     pub preprocess: Preprocess,
-    /// The normalisation.
+    /// The normalization.
     pub normalization: Normalization,
     /// What the random part of the preprocessing is drawn from.
     pub seed: u64,
@@ -36,7 +36,7 @@ pub struct LoaderOptions {
 
 impl Default for LoaderOptions {
     fn default() -> Self {
-        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
+        let workers = std::thread::available_parallelizm().map_or(1, |cores| cores.get().min(4));
         Self {
             preprocess: Preprocess::default(),
             normalization: Normalization::default(),
@@ -209,7 +209,7 @@ impl Shared {
         true
     }
 
-    /// Decodes, changes and normalises the pictures `indices`; `position` is where the first lies in the stream.
+    /// Decodes, changes and normalizes the pictures `indices`; `position` is where the first lies in the stream.
     fn prepare(&self, indices: Vec<usize>, position: Option<u64>) -> Result<Batch, DatasetError> {
         let mut pixels: Vec<f32> = Vec::new();
         let mut first: Option<(String, (u32, u32))> = None;

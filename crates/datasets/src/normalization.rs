@@ -42,7 +42,7 @@ impl Normalization {
             return Ok(());
         }
         Err(DatasetError::Option {
-            option: "the normalisation",
+            option: "the normalization",
             value: format!("mean {:?}, std {:?}", self.mean, self.std),
             reason: "all must be finite and each std above 0".to_owned(),
         })

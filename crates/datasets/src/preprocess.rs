@@ -12,7 +12,7 @@ use crate::resize::resize;
 /// The largest width or height that can be asked for.
 const MAX_SIDE: u32 = 65_535;
 
-/// What is done to a picture before it is normalised: resize, then crop, then flip. By default nothing.
+/// What is done to a picture before it is normalized: resize, then crop, then flip. By default nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Preprocess {

@@ -33,7 +33,7 @@ pub(crate) fn generator(seed: u64, purpose: Purpose, number: u64) -> ChaCha8Rng 
 
 /// A whole number below `bound` (which must not be 0), each equally likely.
 pub(crate) fn below(rng: &mut impl RngCore, bound: u64) -> u64 {
-    // The high half of a 128-bit product; the few low halves that would favour some numbers are drawn again.
+    // The high half of a 128-bit product; the few low halves that would favor some numbers are drawn again.
     let unfair = bound.wrapping_neg() % bound;
     loop {
         let product = u128::from(rng.next_u64()) * u128::from(bound);

@@ -51,11 +51,11 @@ fn taps(old: u32, new: u32, filter: Filter) -> Vec<Taps> {
     let reach = support * widening;
     (0..new)
         .map(|at| {
-            let centre = (f64::from(at) + 0.5) * scale;
+            let center = (f64::from(at) + 0.5) * scale;
             // `as` cuts off what is behind the point, and below 0.
-            let start = (centre - reach + 0.5) as usize;
-            let end = ((centre + reach + 0.5) as usize).min(old as usize);
-            let weights: Vec<f64> = (start..end).map(|from| kernel((from as f64 - centre + 0.5) / widening)).collect();
+            let start = (center - reach + 0.5) as usize;
+            let end = ((center + reach + 0.5) as usize).min(old as usize);
+            let weights: Vec<f64> = (start..end).map(|from| kernel((from as f64 - center + 0.5) / widening)).collect();
             let sum: f64 = weights.iter().sum();
             let fixed = |weight: &f64| (weight / sum * f64::from(1 << PRECISION)).round() as i32;
             Taps { start, weights: weights.iter().map(fixed).collect() }

@@ -50,7 +50,7 @@ pub(crate) fn masked(grad: &[f32], output: &[f32]) -> Vec<f32> {
     map([grad, output], |[grad, output]| if output > 0.0 { grad } else { 0.0 })
 }
 
-/// The gradient by `x` of a quantiser's two ends: `grad` of the vectors `chosen` for it passes straight through, and
+/// The gradient by `x` of a quantizer's two ends: `grad` of the vectors `chosen` for it passes straight through, and
 /// `scale` · mean((x − chosen)²) adds its own. All of one shape.
 ///
 /// # Errors

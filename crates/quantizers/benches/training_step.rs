@@ -1,4 +1,4 @@
-//! What a quantiser costs in one training step of the CIFAR-10 recipe: 256 images of 64 positions, K = 512, D = 64.
+//! What a quantizer costs in one training step of the CIFAR-10 recipe: 256 images of 64 positions, K = 512, D = 64.
 //! KSOM is to cost what EMA-VQ costs, and much less than the formula taken literally.
 
 use candle_core::{DType, Device, Tensor};

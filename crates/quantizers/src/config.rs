@@ -1,4 +1,4 @@
-//! What a quantiser is, apart from its state.
+//! What a quantizer is, apart from its state.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +15,9 @@ const MAX_ELEMENTS: usize = 1 << 28;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuantizerKind {
-    /// Exponential moving averages over a neighbourhood: KSOM, and EMA-VQ where the neighbourhood is `none`.
+    /// Exponential moving averages over a neighborhood: KSOM, and EMA-VQ where the neighborhood is `none`.
     Ksom,
-    /// Gradient descent on a self-organising map's loss.
+    /// Gradient descent on a self-organizing map's loss.
     GdSom,
 }
 
@@ -33,7 +33,7 @@ pub enum NeighborhoodKind {
     None,
 }
 
-/// What a quantiser is, apart from its state: the `quantizer` object of a model's `config.json`.
+/// What a quantizer is, apart from its state: the `quantizer` object of a model's `config.json`.
 ///
 /// # Source
 /// arXiv 2302.07950, sections 2 and 3; the defaults are the paper's.
@@ -50,10 +50,10 @@ pub struct QuantizerConfig {
     pub neighborhood: NeighborhoodKind,
     /// Shape of the grid on which the codes lie; its product is `num_codes`.
     pub grid: Vec<usize>,
-    /// How fast the neighbourhood shrinks (τ), per training step.
+    /// How fast the neighborhood shrinks (τ), per training step.
     #[serde(default = "default_shrink_step")]
     pub shrink_step: f64,
-    /// Width of the gaussian neighbourhood at t = 0 (b), in grid cells.
+    /// Width of the gaussian neighborhood at t = 0 (b), in grid cells.
     #[serde(default = "default_gaussian_base")]
     pub gaussian_base: f64,
     /// Decay of the moving averages (γ), at least 0 and less than 1.
@@ -68,10 +68,10 @@ pub struct QuantizerConfig {
     /// Initial counts (c₀).
     #[serde(default = "default_one")]
     pub counter_init: f64,
-    /// Whether codes without a sample in their neighbourhood keep their state, with no Laplace smoothing of any count.
+    /// Whether codes without a sample in their neighborhood keep their state, with no Laplace smoothing of any count.
     #[serde(default)]
     pub skip_unused: bool,
-    /// Weight of the neighbourhood loss (κ); GD-SOM only.
+    /// Weight of the neighborhood loss (κ); GD-SOM only.
     #[serde(default = "default_one")]
     pub kohonen_cost: f64,
 }
@@ -101,7 +101,7 @@ fn default_one() -> f64 {
 }
 
 impl QuantizerConfig {
-    /// KSOM with the hard neighbourhood on an automatic 2-D grid.
+    /// KSOM with the hard neighborhood on an automatic 2-D grid.
     pub fn ksom(num_codes: usize, dim: usize) -> Self {
         Self {
             kind: QuantizerKind::Ksom,
@@ -121,17 +121,17 @@ impl QuantizerConfig {
         }
     }
 
-    /// EMA-VQ: KSOM without a neighbourhood. Its automatic 2-D grid serves the measures only.
+    /// EMA-VQ: KSOM without a neighborhood. Its automatic 2-D grid serves the measures only.
     pub fn ema_vq(num_codes: usize, dim: usize) -> Self {
         Self { neighborhood: NeighborhoodKind::None, ..Self::ksom(num_codes, dim) }
     }
 
-    /// GD-SOM with the hard neighbourhood on an automatic 2-D grid.
+    /// GD-SOM with the hard neighborhood on an automatic 2-D grid.
     pub fn gd_som(num_codes: usize, dim: usize) -> Self {
         Self { kind: QuantizerKind::GdSom, ..Self::ksom(num_codes, dim) }
     }
 
-    /// The same quantiser on an automatic grid of `dims` axes.
+    /// The same quantizer on an automatic grid of `dims` axes.
     ///
     /// # Errors
     /// As [`Grid::auto`].

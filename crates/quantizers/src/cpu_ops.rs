@@ -1,4 +1,4 @@
-//! The differentiable ends of a quantiser as single operations on the CPU, where candle's own would pass over the rows
+//! The differentiable ends of a quantizer as single operations on the CPU, where candle's own would pass over the rows
 //! several times. Both take inputs and chosen vectors, f32 and contiguous, and have a gradient for the inputs only.
 
 use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};

@@ -1,10 +1,10 @@
 //! What can go wrong.
 
-/// Why a quantiser refused its configuration, state or input.
+/// Why a quantizer refused its configuration, state or input.
 #[derive(Debug, thiserror::Error)]
 pub enum QuantizerError {
     /// A field of [`crate::QuantizerConfig`] is out of bounds.
-    #[error("{field}: expected {expected}, found {found}; correct it in the quantiser's configuration")]
+    #[error("{field}: expected {expected}, found {found}; correct it in the quantizer's configuration")]
     Config {
         /// The field.
         field: &'static str,
@@ -21,9 +21,9 @@ pub enum QuantizerError {
         /// What was asked for.
         found: String,
     },
-    /// A tensor of a quantiser's state has the wrong form.
+    /// A tensor of a quantizer's state has the wrong form.
     #[error(
-        "quantiser state {name:?}: expected {expected}, found {found}; the checkpoint belongs to another quantiser"
+        "quantizer state {name:?}: expected {expected}, found {found}; the checkpoint belongs to another quantizer"
     )]
     State {
         /// The tensor's name in checkpoints.

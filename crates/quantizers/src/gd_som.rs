@@ -1,4 +1,4 @@
-//! GD-SOM: a codebook that learns by gradient descent on the loss of a self-organising map.
+//! GD-SOM: a codebook that learns by gradient descent on the loss of a self-organizing map.
 
 use candle_core::{Device, Tensor, Var};
 use ksom_kernels::Backend;
@@ -11,7 +11,7 @@ use crate::quantizer::{Quantized, Quantizer};
 use crate::rows;
 use crate::state::{StepCounter, named_tensor};
 
-/// A codebook w that an optimiser trains. Its loss is
+/// A codebook w that an optimizer trains. Its loss is
 /// β·mean((sg(w_code) − x)²) + mean((w_code − sg(x))²) + κ·mean_n Σ_k A_t[code_n, k] · ‖w_k − sg(w_code_n)‖².
 ///
 /// # Source
@@ -42,7 +42,7 @@ impl GdSom {
     }
 
     /// The losses that train w, for the sums [K, D] and counts `[K]` of `rows` inputs by code: the gradient of
-    /// mean((w_code − x)²) and of the neighbourhood's loss with respect to w [K, D], and the latter's value.
+    /// mean((w_code − x)²) and of the neighborhood's loss with respect to w [K, D], and the latter's value.
     ///
     /// With the counts h and A without its diagonal, which contributes nothing, these are sums over codes, not samples:
     /// κ/N · Σ_j h_j Σ_k A_jk ‖w_k − w_j‖² = κ/N · (Σ_k (A h)_k |w_k|² − 2 Σ_k w_k·(A h w)_k + Σ_j h_j (A 1)_j |w_j|²).
@@ -61,7 +61,7 @@ impl GdSom {
         let (a_1, a_h) = (spread.narrow(1, 0, 1)?, spread.narrow(1, 1, 1)?);
         let a_hw = spread.narrow(1, 2, self.config.dim)?;
         let scale = self.config.kohonen_cost / rows as f64;
-        // Half the gradient: how strongly each code is pulled towards those whose neighbour it is.
+        // Half the gradient: how strongly each code is pulled toward those whose neighbor it is.
         let pull = (w.broadcast_mul(&a_h)? - &a_hw)?;
         let squares = w.sqr()?.sum_keepdim(1)?;
         let value = (((&pull - a_hw)? * &w)?.sum_all()? + ((h * a_1)? * squares)?.sum_all()?)?.affine(scale, 0.0)?;
@@ -110,14 +110,14 @@ impl Quantizer for GdSom {
         Ok(Quantized { output: output.to_dtype(x.dtype())?, codes, loss, perplexity })
     }
 
-    /// Checks shapes only: there is no update besides the optimiser's.
+    /// Checks shapes only: there is no update besides the optimizer's.
     fn observe(&mut self, x: &Tensor, codes: &Tensor) -> Result<()> {
         let x = rows::rows_f32("observe", x, self.config.dim)?;
         rows::code_row("observe", codes, x.dim(0)?)?;
         Ok(())
     }
 
-    /// Counts the step; the optimiser changes the codebook.
+    /// Counts the step; the optimizer changes the codebook.
     fn step(&mut self) -> Result<()> {
         self.counter = self.counter.next()?;
         Ok(())

@@ -8,7 +8,7 @@ pub const MAX_CODES: usize = 1 << 20;
 /// The largest number of axes of a grid.
 pub const MAX_AXES: usize = 32;
 
-/// Cells closer than this, by Euclidean distance, are neighbours: one step along an axis, or along two at once.
+/// Cells closer than this, by Euclidean distance, are neighbors: one step along an axis, or along two at once.
 pub const NEIGHBOR_DISTANCE: f64 = 1.5;
 
 /// A rectangular grid whose cells are the codes. A code's coordinates count the first axis fastest.
@@ -46,7 +46,7 @@ impl Grid {
     }
 
     /// A grid of `num_codes` cells and `dims` axes, as near to a cube as divisors allow: the last axis is the largest
-    /// divisor of K that is ≤ ⌈K^(1/dims)⌉, the quotient is factorised the same way over the axes before it.
+    /// divisor of K that is ≤ ⌈K^(1/dims)⌉, the quotient is factorized the same way over the axes before it.
     ///
     /// # Errors
     /// [`QuantizerError::Grid`] if there are not 1 to 2^20 codes and 1 to 32 axes.

@@ -1,4 +1,4 @@
-//! KSOM and EMA-VQ: a codebook that learns by exponential moving averages over a neighbourhood.
+//! KSOM and EMA-VQ: a codebook that learns by exponential moving averages over a neighborhood.
 
 use candle_core::{Device, Tensor, Var};
 use ksom_kernels::Backend;
@@ -12,7 +12,7 @@ use crate::rows;
 use crate::state::{StepCounter, named_tensor};
 
 /// A codebook w = m / c of moving averages: sums m [K, D] and counts c `[K]` of the inputs, each spread over the chosen
-/// code's neighbourhood A_t. EMA-VQ is the case A = I.
+/// code's neighborhood A_t. EMA-VQ is the case A = I.
 ///
 /// # Source
 /// arXiv 2302.07950, section 3; arXiv 1711.00937, appendix A.1 for EMA-VQ.
@@ -45,7 +45,7 @@ impl Ksom {
     ) -> Result<Self> {
         let neighborhood = Neighborhood::new(config)?;
         let (k, d) = (config.num_codes, config.dim);
-        // Buffers, whatever they were before: an optimiser must never see them.
+        // Buffers, whatever they were before: an optimizer must never see them.
         let mut buffer =
             |name, shape: &[usize]| Ok::<_, QuantizerError>(named_tensor(state, name, shape, device)?.detach());
         Ok(Self {
@@ -60,7 +60,7 @@ impl Ksom {
         })
     }
 
-    /// c and m moved towards the pending counts and sums, and w = m / c.
+    /// c and m moved toward the pending counts and sums, and w = m / c.
     fn update(&mut self, sums: &Tensor, counts: &Tensor) -> Result<()> {
         let (k, decay, epsilon) = (self.config.num_codes as f64, self.config.decay, self.config.epsilon);
         // One product with A for both: [K, D + 1].

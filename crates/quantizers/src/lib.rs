@@ -1,8 +1,8 @@
-//! Kohonen self-organising-map vector quantisers for candle.
+//! Kohonen self-organizing-map vector quantizers for candle.
 //!
-//! A quantiser replaces vectors by the nearest of K codebook vectors, which lie on a grid. Three ones share one trait,
-//! [`Quantizer`]: **KSOM**, which learns by exponential moving averages over a neighbourhood on the grid; **EMA-VQ**,
-//! which is KSOM without a neighbourhood; and **GD-SOM**, which learns by gradient descent.
+//! A quantizer replaces vectors by the nearest of K codebook vectors, which lie on a grid. Three ones share one trait,
+//! [`Quantizer`]: **KSOM**, which learns by exponential moving averages over a neighborhood on the grid; **EMA-VQ**,
+//! which is KSOM without a neighborhood; and **GD-SOM**, which learns by gradient descent.
 //!
 //! # Source
 //! K. Irie, R. Csordás, J. Schmidhuber, *Self-Organising Neural Discrete Representation Learning à la Kohonen*,

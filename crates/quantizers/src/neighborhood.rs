@@ -11,14 +11,14 @@ use crate::grid::Grid;
 /// Up to this many codes, all pairs' distances are kept (16 MiB).
 const MAX_CACHED_CODES: usize = 2048;
 
-/// How many numbers a tile of the neighbourhood matrix may hold.
+/// How many numbers a tile of the neighborhood matrix may hold.
 const TILE_ELEMENTS: usize = 1 << 22;
 
-/// Stands for the distance of a code to itself, so that its weight vanishes beside those of its neighbours: that of the
-/// gaussian neighbourhood is at most exp(−1e12 / 1e6) = 0.
+/// Stands for the distance of a code to itself, so that its weight vanishes beside those of its neighbors: that of the
+/// gaussian neighborhood is at most exp(−1e12 / 1e6) = 0.
 const EXCLUDED: f64 = 1e12;
 
-/// The neighbourhood of a grid's codes: the symmetric matrix A_t [K, K] with diagonal 1 that says how much each code
+/// The neighborhood of a grid's codes: the symmetric matrix A_t [K, K] with diagonal 1 that says how much each code
 /// learns of another one's samples at training step t.
 ///
 /// The matrix itself is never needed: [`Neighborhood::apply`] multiplies by it.
@@ -33,7 +33,7 @@ pub struct Neighborhood {
 }
 
 impl Neighborhood {
-    /// The neighbourhood of a configuration.
+    /// The neighborhood of a configuration.
     ///
     /// # Errors
     /// As [`QuantizerConfig::validate`].
@@ -74,7 +74,7 @@ impl Neighborhood {
         let k = self.grid.len();
         if k > 1 << 14 {
             return Err(QuantizerError::Input {
-                operation: "neighbourhood matrix",
+                operation: "neighborhood matrix",
                 expected: format!("at most {} codes", 1 << 14),
                 found: k.to_string(),
             });
@@ -84,7 +84,7 @@ impl Neighborhood {
         Ok(Tensor::from_vec(values, (k, k), device)?.to_dtype(dtype)?)
     }
 
-    /// A_t · x for `x` f32 [K, C], in bounded memory beside `x`: O(K C) operations where the neighbourhood is hard,
+    /// A_t · x for `x` f32 [K, C], in bounded memory beside `x`: O(K C) operations where the neighborhood is hard,
     /// O(K² C) where it is gaussian.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Neighborhood {
     pub(crate) fn apply_to_others(&self, t: u64, x: &Tensor) -> Result<Option<Tensor>> {
         if !matches!(x.dims(), &[k, _] if k == self.grid.len()) || x.dtype() != DType::F32 {
             return Err(QuantizerError::Input {
-                operation: "apply a neighbourhood",
+                operation: "apply a neighborhood",
                 expected: format!("f32 of shape [{}, C]", self.grid.len()),
                 found: format!("{:?} of shape {:?}", x.dtype(), x.dims()),
             });
@@ -113,9 +113,9 @@ impl Neighborhood {
         })
     }
 
-    /// For each cell the sum of its neighbours' rows of `x` [K, C]; nothing on a grid of one cell.
+    /// For each cell the sum of its neighbors' rows of `x` [K, C]; nothing on a grid of one cell.
     ///
-    /// Neighbours differ by one step along one axis or along two. With N_a the sum of both shifts along axis a, that is
+    /// Neighbors differ by one step along one axis or along two. With N_a the sum of both shifts along axis a, that is
     /// Σ N_a + Σ_{a<b} N_a N_b: two elementary symmetric polynomials, built axis by axis.
     fn sum_of_neighbors(&self, x: &Tensor) -> Result<Option<Tensor>> {
         let (k, c) = x.dims2()?;

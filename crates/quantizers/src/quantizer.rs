@@ -1,4 +1,4 @@
-//! The trait that models see, and how quantisers are built.
+//! The trait that models see, and how quantizers are built.
 
 use candle_core::{DType, Device, Tensor, Var};
 use ksom_kernels::Backend;
@@ -12,7 +12,7 @@ use crate::grid::Grid;
 use crate::ksom::Ksom;
 use crate::rows;
 
-/// What a quantiser makes of a batch.
+/// What a quantizer makes of a batch.
 #[derive(Clone, Debug)]
 pub struct Quantized {
     /// The chosen codebook vectors [N, D] in the input's type. The gradient goes straight through to the input.
@@ -25,13 +25,13 @@ pub struct Quantized {
     pub perplexity: Tensor,
 }
 
-/// A vector quantiser with K codes of dimension D, which lie on a grid.
+/// A vector quantizer with K codes of dimension D, which lie on a grid.
 ///
 /// Computes in f32 whatever the type of its input. A training step is
 /// [`forward`](Quantizer::forward) and [`observe`](Quantizer::observe) for each micro-batch, then one
 /// [`step`](Quantizer::step).
 pub trait Quantizer: Send + Sync {
-    /// What the quantiser is.
+    /// What the quantizer is.
     fn config(&self) -> &QuantizerConfig;
 
     /// The grid on which the codes lie.
@@ -70,7 +70,7 @@ pub trait Quantizer: Send + Sync {
         rows::lookup(self.codebook(), codes)
     }
 
-    /// Quantises `x` [N, D] with the codebook as it is, and gives the loss. Changes nothing.
+    /// Quantizes `x` [N, D] with the codebook as it is, and gives the loss. Changes nothing.
     ///
     /// # Errors
     /// As [`Quantizer::assign`].
@@ -90,7 +90,7 @@ pub trait Quantizer: Send + Sync {
     /// [`QuantizerError::Input`] if shapes do not fit or, on the CPU, a code is not less than K.
     fn observe(&mut self, x: &Tensor, codes: &Tensor) -> Result<()>;
 
-    /// Ends the training step: applies the pending update, if the quantiser learns by one, and counts the step.
+    /// Ends the training step: applies the pending update, if the quantizer learns by one, and counts the step.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if nothing was observed since the last step, or 2^24 steps have been done.
@@ -103,11 +103,11 @@ pub trait Quantizer: Send + Sync {
     /// If a tensor cannot be made.
     fn state(&self) -> Result<Vec<(&'static str, Tensor)>>;
 
-    /// The parameters that an optimiser must train, by their name in the paper's checkpoints.
+    /// The parameters that an optimizer must train, by their name in the paper's checkpoints.
     fn vars(&self) -> Vec<(&'static str, Var)>;
 }
 
-/// Builds a quantiser from named tensors. `state` is asked for each tensor by name and shape, and says what is wrong if
+/// Builds a quantizer from named tensors. `state` is asked for each tensor by name and shape, and says what is wrong if
 /// it has none such. A [`Var`] that it gives for a trained parameter is used as it is, not copied.
 ///
 /// # Errors
@@ -122,7 +122,7 @@ pub fn build(
     config.validate()?;
     if backend == Backend::Fast && !device.is_cpu() {
         return Err(QuantizerError::Input {
-            operation: "build a quantiser",
+            operation: "build a quantizer",
             expected: "the CPU for the fast backend (use the portable one elsewhere)".into(),
             found: format!("{:?}", device.location()),
         });
@@ -133,7 +133,7 @@ pub fn build(
     })
 }
 
-/// A new quantiser's state, on the CPU: w ~ N(0, 1), m = w, c = c₀, t = 0.
+/// A new quantizer's state, on the CPU: w ~ N(0, 1), m = w, c = c₀, t = 0.
 ///
 /// # Errors
 /// As [`QuantizerConfig::validate`].

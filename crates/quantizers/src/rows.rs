@@ -1,4 +1,4 @@
-//! What both kinds of quantiser do with rows of vectors and a codebook.
+//! What both kinds of quantizer do with rows of vectors and a codebook.
 
 use candle_core::{DType, Tensor};
 use ksom_kernels::Backend;

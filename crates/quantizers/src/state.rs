@@ -1,4 +1,4 @@
-//! Strict reading of a quantiser's state.
+//! Strict reading of a quantizer's state.
 
 use candle_core::{DType, Device, Tensor};
 

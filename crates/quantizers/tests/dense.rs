@@ -85,7 +85,7 @@ fn updates_agree_with_the_dense_computation() {
     }
 }
 
-/// EMA-VQ as arXiv 1711.00937 (appendix A.1) has it, in f64 and without any neighbourhood, beside KSOM's update.
+/// EMA-VQ as arXiv 1711.00937 (appendix A.1) has it, in f64 and without any neighborhood, beside KSOM's update.
 #[test]
 fn ema_vq_is_the_case_without_neighbors() {
     let (decay, epsilon, k, dim, n) = (0.99, 1e-5, 64, 16, 2000);
@@ -194,7 +194,7 @@ fn a_saved_state_goes_on_bit_for_bit() {
 }
 
 #[test]
-fn half_precision_inputs_are_quantised_in_f32() {
+fn half_precision_inputs_are_quantized_in_f32() {
     let config = QuantizerConfig::ksom(12, 4);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let initial = initial_state(&config, &mut rng).unwrap();

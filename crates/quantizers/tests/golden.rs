@@ -1,4 +1,4 @@
-//! The quantisers and grids against golden files made by the paper's own code (tests/golden/README.md).
+//! The quantizers and grids against golden files made by the paper's own code (tests/golden/README.md).
 
 mod support;
 
@@ -216,7 +216,7 @@ fn golden_grids() {
             tally.close(&neighborhood.apply(t, &identity).unwrap(), golden.get(name), &label);
             matrices += 1;
         }
-        assert!(matrices > 0, "{}: no neighbourhood matrices", golden.name);
+        assert!(matrices > 0, "{}: no neighborhood matrices", golden.name);
     }
     tally.print("grids");
 }

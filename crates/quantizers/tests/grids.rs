@@ -1,4 +1,4 @@
-//! Properties of grids and neighbourhoods.
+//! Properties of grids and neighborhoods.
 
 mod support;
 
@@ -92,7 +92,7 @@ fn a_grid_of_twelve_axes_has_its_neighbors() {
     let config = QuantizerConfig { grid: vec![2; 12], ..QuantizerConfig::ksom(1 << 12, 1) };
     let neighborhood = Neighborhood::new(&config).unwrap();
     let ones = Tensor::ones((1 << 12, 1), DType::F32, &Device::Cpu).unwrap();
-    // 12 neighbours along one axis and 66 along two, each of weight 1 at t = 0, and the code itself.
+    // 12 neighbors along one axis and 66 along two, each of weight 1 at t = 0, and the code itself.
     let sums = neighborhood.apply(0, &ones).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert!(sums.iter().all(|&sum| sum == 79.0));
     assert_eq!(neighborhood.grid().neighbors(5).unwrap().len(), 78);

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use support::{BACKENDS, build_from};
 
-/// A quantiser on a `width` × `height` grid whose codebook vectors are `place(coordinates)`.
+/// A quantizer on a `width` × `height` grid whose codebook vectors are `place(coordinates)`.
 fn placed(width: usize, height: usize, backend: Backend, place: impl Fn(&[usize]) -> [f32; 2]) -> Box<dyn Quantizer> {
     let k = width * height;
     let config = QuantizerConfig { grid: vec![width, height], ..QuantizerConfig::ksom(k, 2) };
@@ -91,7 +91,7 @@ fn correlation_has_the_value_computed_by_hand() {
     let positions = [0.0, 1.0, 3.0, 4.0];
     let quantizer = placed(4, 1, Backend::Portable, |coordinates| [positions[coordinates[0]], 0.0]);
     let found = topology(quantizer.grid(), quantizer.codebook(), &[0, 1, 2, 3], 0, 0).unwrap().unwrap();
-    // Pairs 01 02 03 12 13 23: on the grid 1 2 3 1 2 1, in space 1 3 4 2 3 1. Centred ranks: on the grid
+    // Pairs 01 02 03 12 13 23: on the grid 1 2 3 1 2 1, in space 1 3 4 2 3 1. Centered ranks: on the grid
     // −1.5 1 2.5 −1.5 1 −1.5, in space −2 1 2.5 −0.5 1 −2. Σ = 15; Σ² = 15 and 16.5.
     assert!((found.correlation - 15.0 / (15.0f64 * 16.5).sqrt()).abs() < 1e-6, "{found:?}");
     assert_eq!((found.p_value, found.permutations), (1.0, 0));
@@ -134,7 +134,7 @@ fn undefined_measures_are_refused_or_absent() {
 }
 
 #[test]
-fn one_code_is_its_own_neighbour() {
+fn one_code_is_its_own_neighbor() {
     for backend in BACKENDS {
         let quantizer = placed(1, 1, backend, |_| [0.0, 0.0]);
         let x = Tensor::ones((3, 2), DType::F32, &Device::Cpu).unwrap();

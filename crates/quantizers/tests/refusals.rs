@@ -1,4 +1,4 @@
-//! What quantisers refuse, and what they say then.
+//! What quantizers refuse, and what they say then.
 
 mod support;
 
@@ -130,7 +130,7 @@ fn only_gd_som_has_variables_and_uses_the_callers() {
     let quantizer = build_from(&gd_som, &state, Backend::Portable).unwrap();
     let vars = quantizer.vars();
     assert_eq!((vars.len(), vars[0].0, vars[0].1.id()), (1, "w", var.id()));
-    // Without a variable of the caller's, the quantiser makes one.
+    // Without a variable of the caller's, the quantizer makes one.
     let quantizer = build_from(&gd_som, &initial(&gd_som), Backend::Portable).unwrap();
     assert!(quantizer.vars()[0].1.is_variable());
 }

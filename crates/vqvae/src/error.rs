@@ -71,12 +71,12 @@ pub enum Error {
     /// The training data could not be read.
     #[error(transparent)]
     Data(#[from] ksom_datasets::DatasetError),
-    /// A quantiser refused its input.
+    /// A quantizer refused its input.
     #[error(transparent)]
     Quantizer(#[from] ksom_quantizers::QuantizerError),
     /// A PyTorch checkpoint could not be read.
     #[error(transparent)]
-    Pth(#[from] crate::pth::PthError),
+    Pth(#[from] crate::checkpoint::pth::PthError),
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use candle_core::DType;
 use image::RgbImage;
 use ksom_quantizers::QuantizerConfig;
-use ksom_vqvae::{
-    Architecture, CodeGrid, CodesFile, Compute, ImageCodes, Model, ModelConfig, Optimizer, Recipe, Trainer, pth,
-};
+use ksom_vqvae::codes::CodeGrid;
+use ksom_vqvae::model::Architecture;
+use ksom_vqvae::training::Optimizer;
+use ksom_vqvae::{CodesFile, Compute, ImageCodes, Model, ModelConfig, Recipe, Trainer, pth};
 use proptest::prelude::*;
 
 const CODES: usize = 16;

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use clap::{Args, ValueEnum};
-use ksom_vqvae::{
-    AdamW, Backend, Compute, Model, ModelConfig, Optimizer, Recipe, TrainingRecipe, require_for_training, train_step,
-};
+use ksom_vqvae::training::{AdamW, Optimizer, TrainingRecipe, require_for_training, train_step};
+use ksom_vqvae::{Backend, Compute, Model, ModelConfig, Recipe};
 use serde::Serialize;
 
 use crate::arguments;
@@ -118,8 +117,8 @@ pub fn run(args: BenchArgs, settings: &Settings) -> Result<BenchReport> {
             Backend::Fast => "fast",
             Backend::Portable => "portable",
         },
-        instruction_set: ksom_vqvae::instruction_set(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        instruction_set: ksom_vqvae::system::instruction_set(),
+        threads: std::thread::available_parallelizm().map_or(1, usize::from),
         gemm_gflops,
         train_images_per_s: rate("train"),
         encode_images_per_s: rate("encode"),
@@ -134,7 +133,7 @@ struct Bench {
     config: ModelConfig,
     hyperparameters: AdamW,
     clip_norm: f64,
-    /// [batch, 3, H, W] in normalised units.
+    /// [batch, 3, H, W] in normalized units.
     pixels: Tensor,
     time: Duration,
 }

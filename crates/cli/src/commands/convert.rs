@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use candle_core::DType;
 use clap::Args;
 use ksom_datasets::Normalization;
-use ksom_vqvae::{Compute, Model, weights_path};
+use ksom_vqvae::checkpoint::weights_path;
+use ksom_vqvae::{Compute, Model};
 use serde::Serialize;
 
 use crate::arguments::channels;
@@ -23,7 +24,7 @@ use crate::settings::Settings;
   ksom convert models/mine weights.safetensors
   ksom convert runs/mine models/small --half
 
-A checkpoint does not say how its pixels were normalised. Assumed are CIFAR-10's mean and deviation for the task
+A checkpoint does not say how its pixels were normalized. Assumed are CIFAR-10's mean and deviation for the task
 vq_vae and ImageNet's for vq_vae2; the face models of the paper were trained with 0.5 and 0.5: say so with --mean and
 --std. A .pth file is read as data, nothing in it is executed.")]
 pub struct ConvertArgs {
@@ -50,7 +51,7 @@ pub struct ConvertReport {
     from: String,
     to: PathBuf,
     normalization: Normalization,
-    /// Whether the normalisation is the one assumed for the task.
+    /// Whether the normalization is the one assumed for the task.
     assumed: bool,
     fingerprint: String,
 }
@@ -107,7 +108,7 @@ impl Report for ConvertReport {
         let assumed = if self.assumed { ", assumed for its task (--mean and --std say otherwise)" } else { "" };
         vec![
             Block::Line(format!("{} → {}", self.from, self.to.display())),
-            Block::Line(format!("normalisation: mean {mean:?}, deviation {std:?}{assumed}")),
+            Block::Line(format!("normalization: mean {mean:?}, deviation {std:?}{assumed}")),
         ]
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use ksom_vqvae::{CodesFile, metrics};
+use ksom_vqvae::CodesFile;
+use ksom_vqvae::evaluation::metrics;
 use serde::Serialize;
 
 use crate::arguments::{ModelArgs, PictureArgs};

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use ksom_datasets::DataSpec;
-use ksom_vqvae::{EvaluateOptions, Evaluation, evaluate, record_evaluation};
+use ksom_vqvae::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use ksom_vqvae::record::record_evaluation;
 use serde::Serialize;
 
 use crate::arguments::ModelArgs;
@@ -37,7 +38,7 @@ pub struct EvalReport {
     part: PartName,
     /// Width and height that pictures were brought to, if they were.
     size: Option<[u32; 2]>,
-    /// The mean over the sets of their reconstruction errors, in normalised units.
+    /// The mean over the sets of their reconstruction errors, in normalized units.
     mse: f64,
     sets: Vec<SetReport>,
 }
@@ -105,7 +106,7 @@ impl Report for EvalReport {
             "used",
             "of",
             "perplexity",
-            "quantisation error",
+            "quantization error",
             "topographic error",
             "rank correlation",
             "p",

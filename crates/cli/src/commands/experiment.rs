@@ -7,8 +7,9 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
+use ksom_vqvae::Flow;
 use ksom_vqvae::experiment::{Experiment, ExperimentOptions, ExperimentResults, Outcome};
-use ksom_vqvae::{DataAccess, Flow};
+use ksom_vqvae::training::DataAccess;
 use serde::Serialize;
 
 use crate::experiment_progress::ExperimentProgress;

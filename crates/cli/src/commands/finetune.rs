@@ -2,7 +2,9 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_vqvae::{Base, RecordedMetrics, Trainer};
+use ksom_vqvae::Trainer;
+use ksom_vqvae::record::RecordedMetrics;
+use ksom_vqvae::training::Base;
 use serde::Serialize;
 
 use crate::before_after::{Comparison, compare};
@@ -25,13 +27,13 @@ pub struct FinetuneArgs {
     /// [default: a built-in one that fits the first picture's size]
     #[arg(value_name = "MODEL")]
     model: Option<String>,
-    /// A recipe's name or file; architecture and quantiser are the model's own [default: finetune]
+    /// A recipe's name or file; architecture and quantizer are the model's own [default: finetune]
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
     /// What learns: all, the decoder (codes made before remain good), or the codebook
     #[arg(long, value_name = "PART", value_parser = ["all", "decoder", "codebook"])]
     only: Option<String>,
-    /// Begin with a neighbourhood as wide as in a new training, so that the map orders itself anew, instead of that
+    /// Begin with a neighborhood as wide as in a new training, so that the map orders itself anew, instead of that
     /// which the model has come to
     #[arg(long)]
     restart_neighborhood: bool,
@@ -48,7 +50,7 @@ pub struct FinetuneReport {
     base_model: String,
     /// The base model's commit, where it came from the Hub.
     base_revision: Option<String>,
-    /// Validation error of the base model, in normalised units.
+    /// Validation error of the base model, in normalized units.
     mse_before: Option<f64>,
     /// The same of the best model of this run; absent where it was stopped before its first validation.
     mse_after: Option<f64>,

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
-use ksom_vqvae::{ArchitectureKind, ModelConfig, metrics, zoo};
+use ksom_vqvae::evaluation::metrics;
+use ksom_vqvae::model::ArchitectureKind;
+use ksom_vqvae::{ModelConfig, zoo};
 use serde::Serialize;
 
 use crate::models;
-use crate::output::{Block, Report, bytes, sides};
+use crate::output::{Block, Report, architecture_name, bytes, quantizer_name, sides};
 use crate::settings::Settings;
 
 /// Show what a model is and where it comes from
@@ -98,7 +100,7 @@ impl Report for InfoReport {
             ("parameters", self.parameters.to_string()),
             ("weights", bytes(self.bytes)),
             ("levels", codes.collect::<Vec<_>>().join(", ")),
-            ("quantiser", quantizer_name(quantizer.kind, quantizer.neighborhood).to_string()),
+            ("quantizer", quantizer_name(quantizer.kind, quantizer.neighborhood).to_string()),
             ("codebook", format!("{} codes of dimension {}", quantizer.num_codes, quantizer.dim)),
             ("grid", sides(&quantizer.grid)),
             ("shrink step", quantizer.shrink_step.to_string()),
@@ -127,25 +129,5 @@ impl Report for InfoReport {
         fields.extend(self.commit.clone().map(|commit| ("commit", commit)));
         fields.push(("fingerprint", self.fingerprint.clone()));
         vec![Block::Fields(fields)]
-    }
-}
-
-/// An architecture's name for people.
-pub fn architecture_name(kind: ArchitectureKind) -> &'static str {
-    match kind {
-        ArchitectureKind::VqVae => "VQ-VAE",
-        ArchitectureKind::VqVae2 => "VQ-VAE-2",
-    }
-}
-
-/// A quantiser's name for people.
-pub fn quantizer_name(kind: QuantizerKind, neighborhood: NeighborhoodKind) -> &'static str {
-    match (kind, neighborhood) {
-        (QuantizerKind::Ksom, NeighborhoodKind::Hard) => "KSOM, hard neighbourhood",
-        (QuantizerKind::Ksom, NeighborhoodKind::Gaussian) => "KSOM, gaussian neighbourhood",
-        (QuantizerKind::Ksom, NeighborhoodKind::None) => "EMA-VQ",
-        (QuantizerKind::GdSom, NeighborhoodKind::Hard) => "GD-SOM, hard neighbourhood",
-        (QuantizerKind::GdSom, NeighborhoodKind::Gaussian) => "GD-SOM, gaussian neighbourhood",
-        (QuantizerKind::GdSom, NeighborhoodKind::None) => "GD-SOM, no neighbourhood",
     }
 }

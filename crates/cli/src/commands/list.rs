@@ -2,13 +2,15 @@
 
 use anyhow::Result;
 use clap::Args;
+use ksom_vqvae::hub::CachedModel;
+use ksom_vqvae::record::RecordedMetrics;
+use ksom_vqvae::training::RECIPES;
 use ksom_vqvae::zoo::{ModelFiles, ZOO};
-use ksom_vqvae::{CachedModel, Hub, ModelConfig, RECIPES, RecordedMetrics};
+use ksom_vqvae::{Hub, ModelConfig};
 use serde::Serialize;
 
-use crate::commands::info::{architecture_name, quantizer_name};
 use crate::models::built_in_config;
-use crate::output::{Block, NO_NUMBER, Report, bytes, sides, table};
+use crate::output::{Block, NO_NUMBER, Report, architecture_name, bytes, quantizer_name, sides, table};
 
 /// List the models that are known by name, those pulled from the Hub, and the recipes
 #[derive(Args)]
@@ -77,7 +79,7 @@ fn zoo_model(files: &ModelFiles) -> Result<ZooModel> {
     Ok(ZooModel {
         name: files.name,
         metrics: RecordedMetrics::parse(files.metrics, config.provenance.steps),
-        sha256: ksom_vqvae::sha256(files.weights),
+        sha256: ksom_vqvae::system::sha256(files.weights),
         what: describe(config, files.weights.len() as u64),
     })
 }
@@ -117,7 +119,7 @@ impl Report for ListReport {
         let header = [
             "model",
             "architecture",
-            "quantiser",
+            "quantizer",
             "grid",
             "MSE",
             "PSNR",
@@ -139,7 +141,7 @@ impl Report for ListReport {
                     bytes(model.what.bytes),
                 ]
             });
-            let header = ["from the Hub", "revision", "commit", "architecture", "quantiser", "grid", "weights"];
+            let header = ["from the Hub", "revision", "commit", "architecture", "quantizer", "grid", "weights"];
             blocks.extend([table(&header, rows.collect()), Block::Line(String::new())]);
         }
         blocks.push(Block::Line(format!("recipes: {}", self.recipes.join(", "))));

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use ksom_quantizers::QuantizerConfig;
+use ksom_vqvae::Recipe;
 use ksom_vqvae::figures::{neighborhood_picture, neighborhood_svg};
-use ksom_vqvae::{Recipe, write_atomic};
+use ksom_vqvae::system::write_atomic;
 use serde::Serialize;
 
 use crate::files::{create_folder_of, is_svg, prepare_picture, write_picture};
@@ -18,11 +19,11 @@ use crate::training::key_value;
 /// Pixels of a code's side.
 const CELL: u32 = 8;
 
-/// Draw the shapes of hard and gaussian neighbourhoods, early and late in training
+/// Draw the shapes of hard and gaussian neighborhoods, early and late in training
 #[derive(Args)]
 #[command(
     after_help = "As .svg: how much a code learns over its distance on the grid, a line for each step. As .png: the
-neighbourhood of the code in the middle of the grid, hard above gaussian, steps from left to right.
+neighborhood of the code in the middle of the grid, hard above gaussian, steps from left to right.
 
 Examples:
   ksom neighborhood -o shapes.svg
@@ -76,7 +77,7 @@ impl Report for NeighborhoodReport {
     fn blocks(&self) -> Vec<Block> {
         let steps: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
         vec![Block::Line(format!(
-            "neighbourhoods at steps {} (shrink step {}, gaussian base {}) in {}",
+            "neighborhoods at steps {} (shrink step {}, gaussian base {}) in {}",
             steps.join(", "),
             self.shrink_step,
             self.gaussian_base,

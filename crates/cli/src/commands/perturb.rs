@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use image::RgbImage;
-use ksom_vqvae::figures::shift_codes;
-use ksom_vqvae::{Model, metrics};
+use ksom_vqvae::Model;
+use ksom_vqvae::codes::shift_codes;
+use ksom_vqvae::evaluation::metrics;
 use serde::Serialize;
 
 use crate::arguments::PictureArgs;

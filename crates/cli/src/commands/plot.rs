@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::Args;
 use ksom_vqvae::figures::training_curves_svg;
-use ksom_vqvae::write_atomic;
+use ksom_vqvae::system::write_atomic;
 use serde::Serialize;
 
 use crate::failure::Usage;

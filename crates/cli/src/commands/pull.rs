@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use ksom_vqvae::{HubName, write_atomic};
+use ksom_vqvae::hub::HubName;
+use ksom_vqvae::system::write_atomic;
 use serde::Serialize;
 
 use crate::files::create_folder;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_vqvae::{CardOptions, HubName, Package, PushOptions};
+use ksom_vqvae::hub::{CardOptions, HubName, Package, PushOptions};
 use serde::Serialize;
 
 use crate::failure::Usage;
@@ -40,7 +40,7 @@ pub struct PushArgs {
     /// Open a pull request instead of committing
     #[arg(long)]
     create_pr: bool,
-    /// The licence for the model card, by its name on the Hub, such as mit [default: other]
+    /// The license for the model card, by its name on the Hub, such as mit [default: other]
     #[arg(long, value_name = "LICENSE")]
     license: Option<String>,
     /// A data set on the Hub that the model was trained on, for the model card; can be given several times

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use clap::Args;
-use ksom_vqvae::{RECIPES, Trainer};
+use ksom_vqvae::Trainer;
+use ksom_vqvae::training::RECIPES;
 use serde::Serialize;
 
 use crate::failure::Usage;

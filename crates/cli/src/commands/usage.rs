@@ -21,7 +21,7 @@ use crate::sheet::sheet;
 #[derive(Args)]
 #[command(
     after_help = "The darker a code's cell, the more often it is used, by the square root of its share of the most
-frequent code's; grey cells are never used. Cells lie as in `ksom map`; levels stand side by side.
+frequent code's; gray cells are never used. Cells lie as in `ksom map`; levels stand side by side.
 
 Example:
   ksom usage cifar10-ksom --data cifar10:data/cifar-10-batches-bin -o usage.png"

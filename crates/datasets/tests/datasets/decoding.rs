@@ -40,7 +40,7 @@ fn every_format_is_read_whatever_its_extension() {
             let renamed = folder.path().join(format!("{extension}.{wrong}"));
             std::fs::copy(&path, &renamed).unwrap();
             let decoded = decode_image(&renamed, &DecodeOptions::default()).unwrap();
-            // GIF has a palette of 256 colours; the picture has fewer.
+            // GIF has a palette of 256 colors; the picture has fewer.
             assert_eq!(decoded, original, "{extension} named {wrong}");
         }
     }
@@ -48,8 +48,8 @@ fn every_format_is_read_whatever_its_extension() {
     let renamed = folder.path().join("jpg.png");
     std::fs::rename(path, &renamed).unwrap();
     let decoded = decode_image(&renamed, &DecodeOptions::default()).unwrap();
-    let centres = |image: &RgbImage| [(3, 1), (12, 1), (3, 6), (12, 6)].map(|(x, y)| *image.get_pixel(x, y));
-    for (found, expected) in centres(&decoded).iter().zip(centres(&quarters())) {
+    let centers = |image: &RgbImage| [(3, 1), (12, 1), (3, 6), (12, 6)].map(|(x, y)| *image.get_pixel(x, y));
+    for (found, expected) in centers(&decoded).iter().zip(centers(&quarters())) {
         assert!(found.0.iter().zip(expected.0).all(|(a, b)| a.abs_diff(b) < 40), "{found:?} {expected:?}");
     }
 }
@@ -74,8 +74,8 @@ fn exif_orientation_is_applied() {
             let image = decode(&bytes).unwrap();
             let (width, height) = image.dimensions();
             assert_eq!((width, height), if orientation < 5 { (16, 8) } else { (8, 16) });
-            let centres = [(1, 1), (3, 1), (1, 3), (3, 3)];
-            let found: String = centres
+            let centers = [(1, 1), (3, 1), (1, 3), (3, 3)];
+            let found: String = centers
                 .iter()
                 .map(|(x, y)| match image.get_pixel(width * x / 4, height * y / 4).0.map(|v| v > 128) {
                     [true, true, true] => 'W',
@@ -91,10 +91,10 @@ fn exif_orientation_is_applied() {
 }
 
 #[test]
-fn grey_becomes_three_equal_channels() {
-    let grey = GrayImage::from_fn(3, 2, |x, y| Luma([(x + 10 * y) as u8]));
+fn gray_becomes_three_equal_channels() {
+    let gray = GrayImage::from_fn(3, 2, |x, y| Luma([(x + 10 * y) as u8]));
     for format in [ImageFormat::Png, ImageFormat::Tiff, ImageFormat::Bmp] {
-        let decoded = decode(&encode(&grey.clone().into(), format)).unwrap();
+        let decoded = decode(&encode(&gray.clone().into(), format)).unwrap();
         assert_eq!(decoded, RgbImage::from_fn(3, 2, |x, y| Rgb([(x + 10 * y) as u8; 3])));
     }
     let flat = GrayImage::from_pixel(9, 9, Luma([200]));
@@ -115,8 +115,8 @@ fn alpha_is_composed_over_the_background() {
         assert_eq!(over([255; 3]), [255, 255, 255, 244, 224, 204, 200, 100, 0], "{format:?}");
         assert_eq!(over([0, 10, 20]), [0, 10, 20, 40, 28, 16, 200, 100, 0], "{format:?}");
     }
-    let grey: ImageBuffer<image::LumaA<u8>, _> = ImageBuffer::from_pixel(1, 1, image::LumaA([100, 0]));
-    assert_eq!(decode(&encode(&grey.into(), ImageFormat::Png)).unwrap().into_raw(), [255; 3]);
+    let gray: ImageBuffer<image::LumaA<u8>, _> = ImageBuffer::from_pixel(1, 1, image::LumaA([100, 0]));
+    assert_eq!(decode(&encode(&gray.into(), ImageFormat::Png)).unwrap().into_raw(), [255; 3]);
 }
 
 #[test]

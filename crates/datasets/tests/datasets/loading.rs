@@ -221,7 +221,7 @@ proptest! {
         (to_width, to_height) in (1u32..50, 1u32..50),
         filter in prop::sample::select(vec![Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos]),
         shorter_side in any::<bool>(),
-        colour in any::<[u8; 3]>(),
+        color in any::<[u8; 3]>(),
     ) {
         let mode = if shorter_side { ResizeMode::ShorterSide } else { ResizeMode::Squash };
         let resize = Some(Resize { width: to_width, height: to_height, mode, filter });
@@ -233,9 +233,9 @@ proptest! {
         } else {
             prop_assert_eq!((new_width, new_height), (to_width, to_height));
         }
-        // Weights sum to one, so a picture of one colour stays what it was.
-        let one = apply(image::RgbImage::from_pixel(width, height, image::Rgb(colour)));
-        prop_assert!(one.pixels().all(|pixel| pixel.0 == colour));
+        // Weights sum to one, so a picture of one color stays what it was.
+        let one = apply(image::RgbImage::from_pixel(width, height, image::Rgb(color)));
+        prop_assert!(one.pixels().all(|pixel| pixel.0 == color));
         // Filters without negative weights stay between the darkest and the brightest value.
         if matches!(filter, Filter::Nearest | Filter::Bilinear) {
             let original = picture(1, width, height);

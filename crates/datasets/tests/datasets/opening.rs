@@ -70,7 +70,7 @@ fn own_parts_are_used_unless_a_split_is_asked_for() {
 }
 
 #[test]
-fn known_layouts_are_recognised() {
+fn known_layouts_are_recognized() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     for (name, count) in [

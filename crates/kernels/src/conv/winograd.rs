@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// Elements of one task's transformed input: it fits a second-level cache.
 const TASK_INPUT: usize = 144 * 1024;
 
-/// Elements between the values of neighbouring tiles beyond what they need, so that they do not compete for the same
+/// Elements between the values of neighboring tiles beyond what they need, so that they do not compete for the same
 /// places of a cache.
 pub(super) const APART: usize = 16;
 
@@ -25,7 +25,7 @@ pub(super) const APART: usize = 16;
 #[derive(Clone, Copy)]
 pub(crate) struct Winograd<'a> {
     pub(super) transforms: &'a Transforms,
-    /// Step between the inputs of neighbouring outputs: each residue is a set of taps, and of channels.
+    /// Step between the inputs of neighboring outputs: each residue is a set of taps, and of channels.
     pub(super) step: usize,
 }
 

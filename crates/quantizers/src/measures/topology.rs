@@ -60,8 +60,8 @@ pub fn topology(
         return Ok(None);
     }
     let vectors = codebook.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-    let in_space = centred_ranks(&pairs(n, |i, j| squared_distance(&vectors[used[i]], &vectors[used[j]])));
-    let on_grid = centred_ranks(&pairs(n, |i, j| grid.squared_distance(used[i], used[j]) as f64));
+    let in_space = centered_ranks(&pairs(n, |i, j| squared_distance(&vectors[used[i]], &vectors[used[j]])));
+    let on_grid = centered_ranks(&pairs(n, |i, j| grid.squared_distance(used[i], used[j]) as f64));
     let norm = sum_of_products(&in_space, &in_space).sqrt() * sum_of_products(&on_grid, &on_grid).sqrt();
     if norm == 0.0 {
         return Ok(None);
@@ -118,7 +118,7 @@ fn sum_of_products(a: &[f32], b: &[f32]) -> f64 {
 
 /// The rank of each value, equals sharing their average rank, less the mean rank. Multiples of ½ up to a million: f32
 /// holds them exactly.
-fn centred_ranks(values: &[f64]) -> Vec<f32> {
+fn centered_ranks(values: &[f64]) -> Vec<f32> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mean = (values.len() as f64 - 1.0) / 2.0;
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn equal_values_share_their_average_rank() {
         // Ranks 0, 1.5, 1.5, 3 less the mean 1.5.
-        assert_eq!(centred_ranks(&[1.0, 5.0, 5.0, 9.0]), [-1.5, 0.0, 0.0, 1.5]);
-        assert_eq!(centred_ranks(&[2.0, 2.0, 2.0]), [0.0; 3]);
+        assert_eq!(centered_ranks(&[1.0, 5.0, 5.0, 9.0]), [-1.5, 0.0, 0.0, 1.5]);
+        assert_eq!(centered_ranks(&[2.0, 2.0, 2.0]), [0.0; 3]);
     }
 }

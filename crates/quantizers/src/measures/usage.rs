@@ -32,7 +32,7 @@ pub struct CodebookReport {
     pub perplexity: f64,
     /// Mean Euclidean distance of an input to its codebook vector.
     pub quantization_error: f64,
-    /// Share of inputs whose two nearest codes are not neighbours: their grid distance is ≥ 1.5.
+    /// Share of inputs whose two nearest codes are not neighbors: their grid distance is ≥ 1.5.
     pub topographic_error: f64,
     /// How well distances on the grid mirror those in the codebook; none where that is undefined.
     pub topology: Option<Topology>,
@@ -52,7 +52,7 @@ impl CodebookUsage {
         if quantizer.grid() != &self.grid {
             return Err(QuantizerError::Input {
                 operation: "observe codebook usage",
-                expected: format!("a quantiser on a grid of shape {:?}", self.grid.shape()),
+                expected: format!("a quantizer on a grid of shape {:?}", self.grid.shape()),
                 found: format!("shape {:?}", quantizer.grid().shape()),
             });
         }
@@ -95,7 +95,7 @@ impl CodebookUsage {
         entropy.exp()
     }
 
-    /// All measures. `codebook` is that of the quantiser, f32 [K, D]; see [`topology`] for the other arguments.
+    /// All measures. `codebook` is that of the quantizer, f32 [K, D]; see [`topology`] for the other arguments.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] before any input, or if `codebook` has another shape.

@@ -111,7 +111,7 @@ pub fn assert_codes(found: &Tensor, expected: &Tensor, x: &Tensor, w: &Tensor, w
     ties
 }
 
-/// A quantiser from named tensors.
+/// A quantizer from named tensors.
 pub fn build_from(
     config: &QuantizerConfig,
     state: &[(&'static str, Tensor)],
@@ -121,7 +121,7 @@ pub fn build_from(
     build(config, &mut |name, _| Ok(state[name].clone()), &Device::Cpu, backend)
 }
 
-/// One tensor of a quantiser's state.
+/// One tensor of a quantizer's state.
 pub fn state_of(quantizer: &dyn Quantizer, name: &str) -> Tensor {
     let state = quantizer.state().unwrap();
     state.into_iter().find(|(found, _)| *found == name).unwrap_or_else(|| panic!("no state {name:?}")).1

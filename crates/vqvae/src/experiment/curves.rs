@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::experiment::results::{ConfigurationResult, ExperimentResults};
 use crate::figures::{Chart, Curve, CurvePoint, chart_svg};
-use crate::run_log::LoggedValidation;
+use crate::record::run_log::LoggedValidation;
 
 impl ExperimentResults {
     /// The plots, by file name: validation error and perplexity of each level over steps, for each group of

@@ -5,7 +5,8 @@
 //! use std::path::Path;
 //!
 //! use ksom_vqvae::experiment::{Experiment, ExperimentOptions};
-//! use ksom_vqvae::{Compute, DataAccess, Flow};
+//! use ksom_vqvae::{Compute, Flow};
+//! use ksom_vqvae::training::DataAccess;
 //!
 //! let experiment = Experiment::find(Path::new("experiments/cifar10-cpu.toml"), None)?;
 //! let options = ExperimentOptions { jobs: NonZeroUsize::MIN, access: DataAccess::default() };
@@ -24,7 +25,7 @@ mod statistics;
 mod text;
 
 pub use outcome::{LevelTopology, Outcome};
-pub use plan::{Configuration, Experiment, FigureGroup};
+pub use plan::{Configuration, Experiment, FigureGroup, RunName};
 pub use results::{Budget, ConfigurationResult, ExperimentResults, LevelResult, RunResult};
-pub use runner::{ExperimentEvent, ExperimentOptions, RunName};
+pub use runner::{ExperimentEvent, ExperimentOptions};
 pub use statistics::{Spread, first_within};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::{read_text, write_atomic};
+use crate::system::files::{read_text, write_atomic};
 
 /// The largest outcome that is read, in bytes.
 const MAX_OUTCOME_BYTES: u64 = 1 << 20;
@@ -36,7 +36,7 @@ pub enum Outcome {
 pub struct LevelTopology {
     /// The level's name.
     pub level: String,
-    /// Share of encoder outputs whose two nearest codes are not neighbours on the grid.
+    /// Share of encoder outputs whose two nearest codes are not neighbors on the grid.
     pub topographic_error: f64,
     /// Rank correlation of distances on the grid and in the codebook; none where that is undefined.
     pub correlation: Option<f64>,

@@ -7,8 +7,8 @@ use ksom_datasets::DataSpec;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::files::read_text;
-use crate::recipe::{RECIPES, Recipe};
+use crate::system::files::read_text;
+use crate::training::recipe::{RECIPES, Recipe};
 
 /// The largest experiment file that is read, in bytes.
 const MAX_EXPERIMENT_BYTES: u64 = 1 << 20;
@@ -101,6 +101,15 @@ struct FigureEntry {
     configurations: Vec<String>,
 }
 
+/// One run of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunName {
+    /// The number of its configuration.
+    pub configuration: usize,
+    /// The number of its seed.
+    pub seed: usize,
+}
+
 impl Experiment {
     /// Reads an experiment file. `data` takes the place of the file's own data.
     ///
@@ -169,6 +178,22 @@ impl Experiment {
     /// The number of runs.
     pub fn runs(&self) -> usize {
         self.configurations.len() * self.seeds.len()
+    }
+
+    /// A run's directory in the experiment's folder `dir`.
+    pub fn run_dir(&self, dir: &Path, run: RunName) -> PathBuf {
+        dir.join(&self.configurations[run.configuration].name).join(format!("seed-{}", self.seeds[run.seed]))
+    }
+
+    /// A run's recipe.
+    pub fn recipe_of(&self, run: RunName) -> &Recipe {
+        &self.configurations[run.configuration].recipes[run.seed]
+    }
+
+    /// All runs: every configuration with the first seed, then with the second, and so on.
+    pub fn run_names(&self) -> impl Iterator<Item = RunName> + '_ {
+        (0..self.seeds.len())
+            .flat_map(|seed| (0..self.configurations.len()).map(move |configuration| RunName { configuration, seed }))
     }
 }
 
@@ -287,7 +312,7 @@ mod tests {
             ("name = \"ksom\"", "name = \"../ksom\"", "../ksom"),
             ("name = \"ksom\"", "name = \"ema\"", "twice"),
             ("baseline = \"ema\"", "baseline = \"emma\"", "no configuration \"emma\""),
-            ("neighborhood=none", "neighbourhood=none", "neighbourhood"),
+            ("neighborhood=none", "neighborhoods=none", "neighborhoods"),
             ("neighborhood=none", "training.seed=3", "seeds are listed"),
             ("\"cifar10\"", "\"cifar11\"", "cifar11"),
             ("folder:pictures", "floppy:pictures", "floppy"),
@@ -295,7 +320,7 @@ mod tests {
             ("EMA-VQ", "a\\nb", "on one line"),
             ("topology", "", ""),
         ] {
-            let text = if from == "topology" { format!("colour = 3\n{SMALL}") } else { SMALL.replace(from, to) };
+            let text = if from == "topology" { format!("color = 3\n{SMALL}") } else { SMALL.replace(from, to) };
             let error = parse(&text).unwrap_err().to_string();
             assert!(error.starts_with("x.toml: ") && error.contains(says), "{to}: {error}");
         }

@@ -4,13 +4,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::config::{ModelConfig, config_path};
 use crate::error::Result;
 use crate::experiment::outcome::{LevelTopology, Outcome};
-use crate::experiment::plan::{Experiment, FigureGroup};
-use crate::experiment::runner::RunName;
+use crate::experiment::plan::{Experiment, FigureGroup, RunName};
 use crate::experiment::statistics::{Spread, first_within};
-use crate::run_log::{LoggedLevel, LoggedValidation, RunLog};
+use crate::model::config::{ModelConfig, config_path};
+use crate::record::run_log::{LoggedLevel, LoggedValidation, RunLog};
 
 /// Factors of the best error within which a training counts as nearly done.
 const NEAR: f64 = 1.1;

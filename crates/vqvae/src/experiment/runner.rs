@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::compute::Compute;
 use crate::error::{Error, Result};
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
-use crate::events::{Event, Flow};
 use crate::experiment::outcome::{LevelTopology, Outcome};
-use crate::experiment::plan::Experiment;
+use crate::experiment::plan::{Experiment, RunName};
 use crate::experiment::results::ExperimentResults;
-use crate::files::{read_text, write_atomic};
 use crate::model::Model;
-use crate::recipe::Recipe;
-use crate::run_lock::RunLock;
-use crate::trainer::{DataAccess, Trainer};
-use crate::training_state::training_path;
+use crate::system::compute::Compute;
+use crate::system::files::{read_text, write_atomic};
+use crate::training::events::{Event, Flow};
+use crate::training::recipe::Recipe;
+use crate::training::run_lock::RunLock;
+use crate::training::state::training_path;
+use crate::training::trainer::{DataAccess, Trainer};
 
 /// How an experiment is run; none of it changes its results.
 #[derive(Clone, Debug)]
@@ -27,15 +27,6 @@ pub struct ExperimentOptions {
     pub jobs: NonZeroUsize,
     /// How pictures are read.
     pub access: DataAccess,
-}
-
-/// One run of an experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RunName {
-    /// The number of its configuration.
-    pub configuration: usize,
-    /// The number of its seed.
-    pub seed: usize,
 }
 
 /// What an experiment tells of its runs.
@@ -55,22 +46,6 @@ pub enum ExperimentEvent {
 }
 
 impl Experiment {
-    /// A run's directory in the experiment's folder `dir`.
-    pub fn run_dir(&self, dir: &Path, run: RunName) -> PathBuf {
-        dir.join(&self.configurations[run.configuration].name).join(format!("seed-{}", self.seeds[run.seed]))
-    }
-
-    /// A run's recipe.
-    pub fn recipe_of(&self, run: RunName) -> &Recipe {
-        &self.configurations[run.configuration].recipes[run.seed]
-    }
-
-    /// All runs: every configuration with the first seed, then with the second, and so on.
-    pub fn run_names(&self) -> impl Iterator<Item = RunName> + '_ {
-        (0..self.seeds.len())
-            .flat_map(|seed| (0..self.configurations.len()).map(move |configuration| RunName { configuration, seed }))
-    }
-
     /// Trains what is left of the experiment in the folder `dir`, and gives the results of what has ended by then.
     ///
     /// A run that fails is recorded as failed and does not stop the others. `on_event` is told of each run, from

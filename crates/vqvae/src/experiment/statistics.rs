@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::run_log::LoggedValidation;
+use crate::record::run_log::LoggedValidation;
 
 /// Mean and standard deviation of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

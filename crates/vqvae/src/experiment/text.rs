@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::experiment::results::{Budget, ConfigurationResult, ExperimentResults, LevelResult};
 use crate::experiment::statistics::Spread;
-use crate::files::write_atomic;
+use crate::system::files::write_atomic;
 
 /// Stands for a number that there is not.
 const NONE: &str = "–";
@@ -111,7 +111,7 @@ impl ExperimentResults {
         let baseline = baseline.map_or(self.baseline.as_str(), |configuration| configuration.label.as_str());
         text += &format!(
             "\n\nMean ± standard deviation (n − 1) over the finished runs. The loss is the mean squared error of the \
-             reconstruction of validation pictures, in normalised units. Steps are those of the first validation at most \
+             reconstruction of validation pictures, in normalized units. Steps are those of the first validation at most \
              1.1 or 1.2 times the run's own best, or 1.1 times the mean best of the baseline, {baseline}; {NONE} and a \
              count where not every run comes to it. Codes in use and perplexity are those at the best. \
              Curves are means over the seeds, their bands go from the lowest to the highest.\n\n"

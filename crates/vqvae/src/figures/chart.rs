@@ -15,7 +15,7 @@ const LEGEND_WIDTH: u32 = 260;
 /// Values beyond this are left out, and on a logarithmic axis those below its inverse: nothing else could be seen.
 const LARGEST: f64 = 1e30;
 
-/// Okabe and Ito's colours, which people of any colour vision can tell apart; lines beyond them are dashed.
+/// Okabe and Ito's colors, which people of any color vision can tell apart; lines beyond them are dashed.
 const COLORS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

@@ -8,8 +8,8 @@ use ksom_quantizers::MAX_CODES;
 
 use crate::error::{Error, Result};
 use crate::figures::layout::GridLayout;
-use crate::memory;
 use crate::model::Model;
+use crate::system::memory;
 
 /// The tile that is shown of each code, in units of the model's stride: whatever the field's texture, it repeats there.
 const TILE: usize = 2;
@@ -116,7 +116,8 @@ mod tests {
     use ksom_quantizers::QuantizerConfig;
 
     use super::*;
-    use crate::{Architecture, Compute, ModelConfig};
+    use crate::model::Architecture;
+    use crate::{Compute, ModelConfig};
 
     #[test]
     fn borders_of_the_fields_are_not_seen() {

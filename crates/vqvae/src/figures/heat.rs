@@ -52,7 +52,7 @@ pub fn count_codes(
 }
 
 /// Draws how often each code is used in its place on the grid ([`GridLayout`]), a square of `cell` pixels a code: the
-/// darker, the more often, by the square root of its share of the most frequent code's; grey where it is never used.
+/// darker, the more often, by the square root of its share of the most frequent code's; gray where it is never used.
 ///
 /// # Errors
 /// There is not one count per code, or the picture does not fit into memory.

@@ -1,5 +1,5 @@
 //! Pictures of what a training has made: the map of decoded codes, codes shifted on the grid, use of the codes, shapes
-//! of neighbourhoods, and curves.
+//! of neighborhoods, and curves.
 
 mod chart;
 mod code_map;
@@ -7,7 +7,6 @@ mod heat;
 mod layout;
 mod log_axis;
 mod neighborhoods;
-mod shift;
 mod training_curves;
 
 pub use chart::{Chart, Curve, CurvePoint, chart_svg};
@@ -15,5 +14,4 @@ pub use code_map::{MapOptions, code_map, most_used_code};
 pub use heat::{count_codes, usage_map};
 pub use layout::GridLayout;
 pub use neighborhoods::{neighborhood_picture, neighborhood_svg};
-pub use shift::shift_codes;
 pub use training_curves::training_curves_svg;

@@ -1,4 +1,4 @@
-//! The shapes of neighbourhoods, early and late in a training.
+//! The shapes of neighborhoods, early and late in a training.
 
 use image::RgbImage;
 use ksom_quantizers::{Grid, Neighborhood, NeighborhoodKind, QuantizerConfig};
@@ -11,13 +11,13 @@ use crate::figures::layout::GridLayout;
 
 /// The kinds that have a shape, and their names.
 const KINDS: [(NeighborhoodKind, &str); 2] =
-    [(NeighborhoodKind::Hard, "Hard neighbourhood"), (NeighborhoodKind::Gaussian, "Gaussian neighbourhood")];
+    [(NeighborhoodKind::Hard, "Hard neighborhood"), (NeighborhoodKind::Gaussian, "Gaussian neighborhood")];
 
 /// The largest grid distance that is drawn, and how finely.
 const MAX_DISTANCE: f64 = 12.0;
 const POINTS_PER_CELL: usize = 50;
 
-/// Draws how much a code learns of another one's samples over their distance on the grid: the hard neighbourhood above
+/// Draws how much a code learns of another one's samples over their distance on the grid: the hard neighborhood above
 /// the gaussian one, a line per step in `steps`, with the τ and the base of `config`.
 ///
 /// # Errors
@@ -34,12 +34,12 @@ pub fn neighborhood_svg(config: &QuantizerConfig, steps: &[u64]) -> Result<Strin
         Ok(Chart { title, x: "distance on the grid".into(), y: "weight".into(), logarithmic: false, curves })
     });
     if steps.is_empty() {
-        return Err(Error::Invalid("there is no step to draw a neighbourhood at".into()));
+        return Err(Error::Invalid("there is no step to draw a neighborhood at".into()));
     }
     chart_svg(&charts.collect::<Result<Vec<_>>>()?)
 }
 
-/// Draws the neighbourhood of the code in the middle of the grid, a square of `cell` pixels a code, the darker, the
+/// Draws the neighborhood of the code in the middle of the grid, a square of `cell` pixels a code, the darker, the
 /// more it learns along: hard above gaussian, from left to right at each of `steps`.
 ///
 /// # Errors
@@ -47,13 +47,13 @@ pub fn neighborhood_svg(config: &QuantizerConfig, steps: &[u64]) -> Result<Strin
 pub fn neighborhood_picture(config: &QuantizerConfig, steps: &[u64], cell: u32) -> Result<RgbImage> {
     let grid = Grid::new(config.grid.clone())?;
     if steps.is_empty() || cell == 0 {
-        return Err(Error::Invalid("there is no step to draw a neighbourhood at, or no pixel to a cell".into()));
+        return Err(Error::Invalid("there is no step to draw a neighborhood at, or no pixel to a cell".into()));
     }
     let layout = GridLayout::new(&grid, cell);
     let (width, height) = layout.size();
     let gap = cell.saturating_mul(2);
     let columns = u32::try_from(steps.len()).unwrap_or(u32::MAX);
-    let too_large = || Error::Invalid(format!("{columns} neighbourhoods of {width}×{height} do not fit on a picture"));
+    let too_large = || Error::Invalid(format!("{columns} neighborhoods of {width}×{height} do not fit on a picture"));
     let total = columns.checked_mul(width.saturating_add(gap)).map(|total| total - gap).ok_or_else(too_large)?;
     let rows = (KINDS.len() as u32).saturating_mul(height.saturating_add(gap)).saturating_sub(gap);
     let mut picture = white((total, rows))?;
@@ -85,11 +85,11 @@ mod tests {
     fn both_kinds_are_drawn_at_every_step() {
         let config = QuantizerConfig::ksom(12, 4);
         let svg = neighborhood_svg(&config, &[0, 1000]).unwrap();
-        assert!(svg.contains("Hard neighbourhood") && svg.contains("Gaussian") && svg.contains("step 1000"));
+        assert!(svg.contains("Hard neighborhood") && svg.contains("Gaussian") && svg.contains("step 1000"));
         let picture = neighborhood_picture(&config, &[0, 10, 1000], 2).unwrap();
         // 3 × 4 cells of 2 pixels, and gaps of 4.
         assert_eq!(picture.dimensions(), (3 * 6 + 2 * 4, 2 * 8 + 4));
-        // The code itself learns in full, its neighbours ever less.
+        // The code itself learns in full, its neighbors ever less.
         let dark = |x, y| *picture.get_pixel(x, y) == shade(1.0);
         assert!(dark(2, 4) && dark(0, 4) && !dark(2, 0) && dark(10 + 2, 4) && !dark(10, 4));
         assert!(neighborhood_svg(&config, &[]).is_err() && neighborhood_picture(&config, &[], 2).is_err());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::figures::chart::{Chart, Curve, CurvePoint, chart_svg};
-use crate::run_log::RunLog;
+use crate::record::run_log::RunLog;
 
 /// The most points of a line: more than there are pixels show nothing.
 const MAX_POINTS: usize = 2000;

@@ -10,12 +10,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::digest::ContentName;
+use super::content_name::ContentName;
 use super::name::{HubName, is_commit};
 use super::{Hub, MODEL_FILES};
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::files::read_text;
+use crate::model::config::ModelConfig;
+use crate::system::files::read_text;
 
 const PREFIX: &str = "models--";
 /// The longest note of a commit that is read, in bytes.

@@ -4,18 +4,18 @@ use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
 use serde_json::json;
 
 use super::name::HubName;
-use crate::config::{ArchitectureKind, ModelConfig, Provenance};
 use crate::error::{Error, Result};
-use crate::metrics::bits_per_pixel;
-use crate::recorded::RecordedMetrics;
+use crate::evaluation::metrics::bits_per_pixel;
+use crate::model::config::{ArchitectureKind, ModelConfig, Provenance};
+use crate::record::recorded::RecordedMetrics;
 
-/// The licence that a card names where none was chosen: the Hub's word for one that is not in its list.
+/// The license that a card names where none was chosen: the Hub's word for one that is not in its list.
 const NO_LICENSE: &str = "other";
 
 /// What a card tells that is in none of the model's files.
 #[derive(Clone, Debug, Default)]
 pub struct CardOptions {
-    /// The licence's name on the Hub, such as `mit`.
+    /// The license's name on the Hub, such as `mit`.
     pub license: Option<String>,
     /// Data sets on the Hub that the model was trained on.
     pub datasets: Vec<String>,
@@ -28,7 +28,7 @@ impl CardOptions {
         };
         if let Some(license) = self.license.as_ref().filter(|license| !plain(license, "-.+")) {
             return Err(Error::Invalid(format!(
-                "{license:?} is no licence's name on the Hub: expected one such as mit"
+                "{license:?} is no license's name on the Hub: expected one such as mit"
             )));
         }
         if let Some(set) = self.datasets.iter().find(|set| !plain(set, "-_./")) {
@@ -90,7 +90,7 @@ fn front_matter(title: &str, config: &ModelConfig, metrics: &RecordedMetrics, op
         yaml += &format!("base_model: {}\nbase_model_relation: finetune\n", json!(base));
     }
     let measured = [
-        ("mse", "Validation MSE in normalised units", metrics.mse),
+        ("mse", "Validation MSE in normalized units", metrics.mse),
         ("psnr", "PSNR (dB)", metrics.psnr),
         ("ssim", "SSIM", metrics.ssim),
     ];
@@ -126,14 +126,14 @@ fn summary(config: &ModelConfig) -> String {
     };
     let grid = quantizer.grid.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let neighborhood = match quantizer.neighborhood {
-        NeighborhoodKind::Hard => "a hard neighbourhood",
-        NeighborhoodKind::Gaussian => "a gaussian neighbourhood",
-        NeighborhoodKind::None => "no neighbourhood",
+        NeighborhoodKind::Hard => "a hard neighborhood",
+        NeighborhoodKind::Gaussian => "a gaussian neighborhood",
+        NeighborhoodKind::None => "no neighborhood",
     };
     let codebook = match (quantizer.kind, quantizer.neighborhood) {
-        (QuantizerKind::Ksom, NeighborhoodKind::None) => "is learnt by moving averages (EMA-VQ)".to_string(),
+        (QuantizerKind::Ksom, NeighborhoodKind::None) => "is learned by moving averages (EMA-VQ)".to_string(),
         (QuantizerKind::Ksom, _) => {
-            format!("is a Kohonen self-organising map on a grid of {grid} with {neighborhood}")
+            format!("is a Kohonen self-organizing map on a grid of {grid} with {neighborhood}")
         }
         (QuantizerKind::GdSom, _) => {
             format!("is a map on a grid of {grid} with {neighborhood}, trained by gradient descent (GD-SOM)")
@@ -179,7 +179,7 @@ fn figures(metrics: &RecordedMetrics) -> String {
     let list = |values: &[f64], digits: usize| values.iter().map(|value| format!("{value:.digits$}")).collect();
     let text = |values: Vec<String>| Some(values.join(", ")).filter(|text| !text.is_empty());
     let rows = [
-        ("MSE, normalised units", metrics.mse.map(rounded)),
+        ("MSE, normalized units", metrics.mse.map(rounded)),
         ("MSE of the model before fine-tuning", metrics.mse_before.map(rounded)),
         ("PSNR", metrics.psnr.map(|psnr| format!("{psnr:.2} dB"))),
         ("SSIM", metrics.ssim.map(|ssim| format!("{ssim:.4}"))),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_licences_and_data_sets_are_refused() {
+    fn odd_licenses_and_data_sets_are_refused() {
         let refuses = |license: Option<&str>, set: &str| {
             let options = CardOptions { license: license.map(String::from), datasets: vec![set.to_string()] };
             options.check().is_err()

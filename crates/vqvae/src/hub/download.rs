@@ -8,9 +8,9 @@ use reqwest::StatusCode;
 
 use super::cache::RepositoryCache;
 use super::client::Client;
+use super::event::HubEvent;
 use super::failure::{Attempts, Failure};
 use super::listing::RemoteFile;
-use super::pull::HubEvent;
 use crate::error::Error;
 
 /// How often a file is fetched from its first byte again because what came was not what it should be.

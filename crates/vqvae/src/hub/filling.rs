@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::cache::RepositoryCache;
-use super::digest::ContentName;
+use super::content_name::ContentName;
 use super::name::is_commit;
 use crate::error::{Error, Result};
-use crate::files::{PART_SUFFIX, write_atomic};
+use crate::system::files::{PART_SUFFIX, write_atomic};
 
 impl RepositoryCache {
     /// Where contents of that name are kept.

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::MODEL_FILES;
-use super::digest::ContentName;
-use crate::config::MAX_CONFIG_BYTES;
-use crate::files::MAX_TENSOR_FILE;
+use super::content_name::ContentName;
+use crate::model::config::MAX_CONFIG_BYTES;
+use crate::system::files::MAX_TENSOR_FILE;
 
 /// How many names of other files a message tells.
 const NAMES_TOLD: usize = 10;

@@ -5,7 +5,7 @@
 
 mod cache;
 mod card;
-mod digest;
+mod content_name;
 mod listing;
 mod name;
 mod package;
@@ -15,6 +15,8 @@ mod settings;
 mod client;
 #[cfg(feature = "hub")]
 mod download;
+#[cfg(feature = "hub")]
+mod event;
 #[cfg(feature = "hub")]
 mod failure;
 #[cfg(feature = "hub")]
@@ -26,15 +28,13 @@ mod push;
 
 pub use cache::{CachedModel, HubModel};
 pub use card::CardOptions;
-pub(crate) use digest::hexadecimal;
-pub use digest::sha256;
 pub use listing::{Listing, RemoteFile};
 pub use name::HubName;
 pub use package::{Package, PackedFile, PushOptions, Pushed};
 pub use settings::{Hub, Token};
 
 #[cfg(feature = "hub")]
-pub use pull::HubEvent;
+pub use event::HubEvent;
 
 /// The files of a repository that make a model, all at its top.
 pub(crate) const MODEL_FILES: [&str; 2] = ["config.json", "model.safetensors"];

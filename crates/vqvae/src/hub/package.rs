@@ -4,15 +4,15 @@ use std::path::Path;
 
 use super::MODEL_FILES;
 use super::card::{CardOptions, write_card};
-use super::digest::sha256;
 use super::name::HubName;
 use crate::checkpoint::finite;
-use crate::compute::Compute;
-use crate::config::{MAX_CONFIG_BYTES, ModelConfig};
 use crate::error::{Error, Result};
-use crate::files::{MAX_TENSOR_FILE, TensorFile, read_bounded};
 use crate::model::Model;
-use crate::recorded::RecordedMetrics;
+use crate::model::config::{MAX_CONFIG_BYTES, ModelConfig};
+use crate::record::recorded::RecordedMetrics;
+use crate::system::compute::Compute;
+use crate::system::digest::sha256;
+use crate::system::files::{MAX_TENSOR_FILE, TensorFile, read_bounded};
 
 const CARD_FILE: &str = "README.md";
 const METRICS_FILE: &str = "metrics.jsonl";
@@ -91,7 +91,7 @@ impl Package {
             if options.license.is_some() || !options.datasets.is_empty() {
                 return Err(Error::file(
                     &card_path,
-                    "this model card goes to the Hub as it is: state licence and data sets in it, or move it away to \
+                    "this model card goes to the Hub as it is: state license and data sets in it, or move it away to \
                      have one written",
                 ));
             }

@@ -6,10 +6,10 @@ use hf_hub::repository::CommitOperation;
 use hf_hub::{HFClient, HFClientSync, HFError, HFRepositorySync, RepoTypeModel};
 
 use super::client::{AGENT, Client, Refusal, cannot_start};
+use super::event::HubEvent;
 use super::failure::{Failure, retry};
 use super::name::HubName;
 use super::package::{Package, PushOptions, Pushed};
-use super::pull::HubEvent;
 use super::settings::Hub;
 use crate::error::{Error, Result};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::files::read_text;
+use crate::system::files::read_text;
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 /// Seconds without an answer, or without a byte of one, after which a request has failed.

@@ -1,0 +1,134 @@
+//! A model directory: `config.json` and `model.safetensors`, as on the Hub.
+
+mod paper;
+pub mod pth;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use ksom_models::ModelFiles;
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::config::{ModelConfig, config_path};
+use crate::system::compute::Compute;
+use crate::system::files::{TensorFile, write_atomic, write_tensors};
+
+pub use paper::paper_normalization;
+
+/// The path of the weights in a model directory.
+pub fn weights_path(dir: &Path) -> PathBuf {
+    dir.join("model.safetensors")
+}
+
+impl Model {
+    /// Loads a model directory for inference.
+    ///
+    /// # Errors
+    /// A file is missing, is not what it should be, or weights and configuration disagree: every missing, extra or
+    /// misshapen tensor is named.
+    pub fn load(dir: impl AsRef<Path>, compute: &Compute) -> Result<Self> {
+        load(dir.as_ref(), compute, false)
+    }
+
+    /// Loads a model directory for training on from it.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_trainable(dir: impl AsRef<Path>, compute: &Compute) -> Result<Self> {
+        load(dir.as_ref(), compute, true)
+    }
+
+    /// A model of the [`zoo`](crate::zoo), compiled into this crate.
+    ///
+    /// # Errors
+    /// The zoo has no model of that name (the message lists those it has), or the device does not take the weights.
+    pub fn builtin(name: &str, compute: &Compute) -> Result<Self> {
+        builtin(name, compute, false)
+    }
+
+    /// The same, for training on from it.
+    ///
+    /// # Errors
+    /// As [`Model::builtin`].
+    pub fn builtin_trainable(name: &str, compute: &Compute) -> Result<Self> {
+        builtin(name, compute, true)
+    }
+
+    /// Writes `config.json` and `model.safetensors` into `dir`, which is created if needed.
+    ///
+    /// Weights of the convolutions are stored as `dtype` (f32 or f16); codebooks always as f32.
+    ///
+    /// # Errors
+    /// The files cannot be written; those that were there are then as they were.
+    pub fn save(&self, dir: impl AsRef<Path>, dtype: DType) -> Result<()> {
+        let dir = dir.as_ref();
+        std::fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
+        let levels = self.config().architecture.levels();
+        let state = self
+            .state()?
+            .into_iter()
+            .map(|(name, tensor)| {
+                let of_codebook = levels.iter().any(|level| name.starts_with(level.prefix));
+                let tensor = tensor.to_dtype(if of_codebook { DType::F32 } else { dtype })?;
+                Ok((name, tensor))
+            })
+            .collect::<Result<_>>()?;
+        write_weights(dir, &state)?;
+        write_atomic(&config_path(dir), self.config().to_json().as_bytes())
+    }
+}
+
+/// Writes `model.safetensors` with the single metadata key that other programs look for.
+pub(crate) fn write_weights(dir: &Path, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    write_tensors(&weights_path(dir), state, &[("format", "pt".to_string())])
+}
+
+fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
+    let config_path = config_path(dir);
+    if !dir.is_dir() || !config_path.is_file() {
+        return Err(Error::config(
+            dir,
+            "expected a model directory, with config.json and model.safetensors in it; `ksom list` names known models",
+        ));
+    }
+    let config = ModelConfig::read(&config_path)?;
+    let weights = weights_path(dir);
+    let tensors = finite(TensorFile::read(&weights)?.tensors(&weights)?, &weights)?;
+    Model::from_tensors(&config, tensors, &weights.display().to_string(), compute, trainable)
+}
+
+fn builtin(name: &str, compute: &Compute, trainable: bool) -> Result<Model> {
+    let Some(ModelFiles { config, weights, .. }) = ksom_models::find(name) else {
+        let known = ksom_models::names();
+        return Err(Error::Invalid(format!("{name:?} is no model of the zoo, which has {known}")));
+    };
+    let path = PathBuf::from(name);
+    let config = ModelConfig::parse(config, &config_path(&path))?;
+    let tensors = TensorFile::from_bytes(weights.to_vec(), &path)?.tensors(&path)?;
+    Model::from_tensors(&config, tensors, name, compute, trainable)
+}
+
+/// Whether every value is a finite number in f32.
+pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // NaN and infinity survive a sum of absolute values; in f64 a sum of finite f32 is finite.
+    let sum = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.abs()?.sum_all()?;
+    Ok(sum.to_scalar::<f64>()?.is_finite())
+}
+
+/// Refuses integers where weights should be, and weights that are not finite numbers in f32.
+pub(crate) fn finite(tensors: BTreeMap<String, Tensor>, path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    for (name, tensor) in &tensors {
+        if !tensor.dtype().is_float() {
+            return Err(Error::file(
+                path,
+                format!("{name} should hold floating-point numbers, found {:?}", tensor.dtype()),
+            ));
+        }
+        if !is_finite(tensor)? {
+            return Err(Error::file(path, format!("{name} holds values that are not finite numbers")));
+        }
+    }
+    Ok(tensors)
+}

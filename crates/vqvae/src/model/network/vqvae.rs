@@ -1,0 +1,125 @@
+//! VQ-VAE: 4×4 pixels → one code. van den Oord et al., *Neural Discrete Representation Learning*, arXiv 1711.00937.
+//!
+//! Names and details follow the paper's own code (IDSIA/kohonen-vae), so that its checkpoints load as they are.
+
+use candle_core::{DType, Tensor};
+use candle_nn::VarBuilder;
+use ksom_kernels::Backend;
+use ksom_quantizers::Quantizer;
+
+use crate::error::Result;
+use crate::model::config::ModelConfig;
+use crate::model::network::nn::{Conv2d, ConvConfig};
+use crate::model::network::residual::{ResidualStack, Skip};
+use crate::model::network::tape::Maps;
+use crate::model::network::{Network, QuantizeLayer, Reconstruction};
+
+fn residual_stack(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<ResidualStack> {
+    let arch = &config.architecture;
+    let layers = vb.pp("_layers");
+    let block_vbs = (0..arch.residual_layers).map(|i| layers.pp(i).pp("_block")).collect();
+    Ok(ResidualStack::new(arch.hidden, arch.residual_hidden, Skip::Rectified, backend, block_vbs)?)
+}
+
+/// [N, 3, H, W] → [h, H/4, W/4] features.
+struct Encoder {
+    conv_1: Conv2d,
+    conv_2: Conv2d,
+    conv_3: Conv2d,
+    residual_stack: ResidualStack,
+}
+
+impl Encoder {
+    fn new(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+        let h = config.architecture.hidden;
+        Ok(Self {
+            conv_1: Conv2d::new(3, h / 2, ConvConfig::halving().first(), backend, vb.pp("_conv_1"))?,
+            conv_2: Conv2d::new(h / 2, h, ConvConfig::halving(), backend, vb.pp("_conv_2"))?,
+            conv_3: Conv2d::new(h, h, ConvConfig::same(3), backend, vb.pp("_conv_3"))?,
+            residual_stack: residual_stack(config, backend, vb.pp("_residual_stack"))?,
+        })
+    }
+
+    fn forward(&self, x: &Maps) -> Result<Maps> {
+        let x = self.conv_1.forward_relu(x)?;
+        let x = self.conv_2.forward_relu(&x)?;
+        Ok(self.residual_stack.forward_after(&self.conv_3, &x)?)
+    }
+}
+
+/// Quantized [D, H/4, W/4] features → [3, H, W] pictures.
+struct Decoder {
+    conv_1: Conv2d,
+    residual_stack: ResidualStack,
+    conv_trans_1: Conv2d,
+    conv_trans_2: Conv2d,
+}
+
+impl Decoder {
+    fn new(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+        let h = config.architecture.hidden;
+        let dim = config.quantizer.dim;
+        Ok(Self {
+            conv_1: Conv2d::new(dim, h, ConvConfig::same(3), backend, vb.pp("_conv_1"))?,
+            residual_stack: residual_stack(config, backend, vb.pp("_residual_stack"))?,
+            conv_trans_1: Conv2d::new(h, h / 2, ConvConfig::doubling(), backend, vb.pp("_conv_trans_1"))?,
+            conv_trans_2: Conv2d::new(h / 2, 3, ConvConfig::doubling(), backend, vb.pp("_conv_trans_2"))?,
+        })
+    }
+
+    fn forward(&self, x: &Maps) -> Result<Maps> {
+        let x = self.residual_stack.forward_after(&self.conv_1, x)?;
+        let x = self.conv_trans_1.forward_relu(&x)?;
+        Ok(self.conv_trans_2.forward(&x)?)
+    }
+}
+
+/// The network.
+pub(crate) struct VqVae {
+    encoder: Encoder,
+    pre_vq_conv: Conv2d,
+    quantize: QuantizeLayer,
+    decoder: Decoder,
+    dtype: DType,
+}
+
+impl VqVae {
+    pub(crate) fn new(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+        let (h, dim) = (config.architecture.hidden, config.quantizer.dim);
+        Ok(Self {
+            encoder: Encoder::new(config, backend, vb.pp("_encoder"))?,
+            pre_vq_conv: Conv2d::new(h, dim, ConvConfig::same(1), backend, vb.pp("_pre_vq_conv"))?,
+            quantize: QuantizeLayer::new(&config.quantizer, backend, vb.pp("_vq_vae"))?,
+            decoder: Decoder::new(config, backend, vb.pp("_decoder"))?,
+            dtype: vb.dtype(),
+        })
+    }
+
+    fn features(&self, pixels: &Maps) -> Result<Maps> {
+        Ok(self.pre_vq_conv.forward(&self.encoder.forward(pixels)?)?)
+    }
+}
+
+impl Network for VqVae {
+    fn encode(&self, pixels: &Maps) -> Result<Vec<Tensor>> {
+        Ok(vec![self.quantize.encode(&self.features(pixels)?)?])
+    }
+
+    fn decode(&self, codes: &[Tensor]) -> Result<Maps> {
+        self.decoder.forward(&self.quantize.decode(&codes[0], self.dtype)?)
+    }
+
+    fn forward(&self, pixels: &Maps, codes: Option<&[Tensor]>) -> Result<Reconstruction> {
+        let codes = codes.map(|codes| &codes[0]);
+        let (quantized, quantizer_loss, level) = self.quantize.forward(&self.features(pixels)?, codes)?;
+        Ok(Reconstruction { pixels: self.decoder.forward(&quantized)?, quantizer_loss, levels: vec![level] })
+    }
+
+    fn quantizers(&self) -> Vec<&dyn Quantizer> {
+        vec![self.quantize.quantizer.as_ref()]
+    }
+
+    fn quantizers_mut(&mut self) -> Vec<&mut Box<dyn Quantizer>> {
+        vec![&mut self.quantize.quantizer]
+    }
+}

@@ -1,0 +1,186 @@
+//! VQ-VAE-2: codes at two levels. Razavi et al., *Generating Diverse High-Fidelity Images with VQ-VAE-2*,
+//! arXiv 1906.00446. Names and details follow the paper's own code (IDSIA/kohonen-vae).
+
+use candle_core::{DType, Tensor};
+use candle_nn::VarBuilder;
+use ksom_kernels::Backend;
+use ksom_quantizers::Quantizer;
+
+use crate::error::Result;
+use crate::model::config::ModelConfig;
+use crate::model::network::nn::{Conv2d, ConvConfig, Layout};
+use crate::model::network::residual::{ResidualStack, Skip};
+use crate::model::network::tape::Maps;
+use crate::model::network::{Network, QuantizeLayer, Reconstruction};
+
+/// Residual blocks numbered from `first` in a sequence of layers.
+fn residual_stack(config: &ModelConfig, first: usize, backend: Backend, vb: &VarBuilder) -> Result<ResidualStack> {
+    let arch = &config.architecture;
+    let block_vbs = (0..arch.residual_layers).map(|i| vb.pp(first + i).pp("conv")).collect();
+    Ok(ResidualStack::new(arch.hidden, arch.residual_hidden, Skip::Untouched, backend, block_vbs)?)
+}
+
+/// Halves the size once or twice.
+struct Encoder {
+    halvings: Vec<Conv2d>,
+    conv: Conv2d,
+    residual_stack: ResidualStack,
+}
+
+impl Encoder {
+    /// `enc_b`: pictures → features at a quarter of their size.
+    fn bottom(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+        let h = config.architecture.hidden;
+        Ok(Self {
+            halvings: vec![
+                Conv2d::new(3, h / 2, ConvConfig::halving().first(), backend, vb.pp(0))?,
+                Conv2d::new(h / 2, h, ConvConfig::halving(), backend, vb.pp(2))?,
+            ],
+            conv: Conv2d::new(h, h, ConvConfig::same(3), backend, vb.pp(4))?,
+            residual_stack: residual_stack(config, 5, backend, &vb)?,
+        })
+    }
+
+    /// `enc_t`: features → features at half their size.
+    fn top(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+        let h = config.architecture.hidden;
+        Ok(Self {
+            halvings: vec![Conv2d::new(h, h / 2, ConvConfig::halving(), backend, vb.pp(0))?],
+            conv: Conv2d::new(h / 2, h, ConvConfig::same(3), backend, vb.pp(2))?,
+            residual_stack: residual_stack(config, 3, backend, &vb)?,
+        })
+    }
+
+    fn forward(&self, x: &Maps) -> Result<Maps> {
+        let mut x = x.clone();
+        for conv in &self.halvings {
+            x = conv.forward_relu(&x)?;
+        }
+        Ok(self.residual_stack.forward_after(&self.conv, &x)?)
+    }
+}
+
+/// Doubles the size once or twice.
+struct Decoder {
+    conv: Conv2d,
+    residual_stack: ResidualStack,
+    doublings: Vec<Conv2d>,
+}
+
+impl Decoder {
+    /// Transposed convolutions through the channels named, starting from h.
+    fn new(config: &ModelConfig, inputs: usize, channels: &[usize], backend: Backend, vb: VarBuilder) -> Result<Self> {
+        let arch = &config.architecture;
+        let mut doublings = Vec::with_capacity(channels.len());
+        let mut from = arch.hidden;
+        for (i, &to) in channels.iter().enumerate() {
+            let at = vb.pp(arch.residual_layers + 2 + 2 * i);
+            doublings.push(Conv2d::new(from, to, ConvConfig::doubling(), backend, at)?);
+            from = to;
+        }
+        Ok(Self {
+            conv: Conv2d::new(inputs, arch.hidden, ConvConfig::same(3), backend, vb.pp(0))?,
+            residual_stack: residual_stack(config, 1, backend, &vb)?,
+            doublings,
+        })
+    }
+
+    fn forward(&self, x: &Maps) -> Result<Maps> {
+        let mut x = self.residual_stack.forward_after(&self.conv, x)?;
+        for (i, conv) in self.doublings.iter().enumerate() {
+            let last = i + 1 == self.doublings.len();
+            x = if last { conv.forward(&x)? } else { conv.forward_relu(&x)? };
+        }
+        Ok(x)
+    }
+}
+
+/// The network. Levels: top (an eighth of the size), then bottom (a quarter).
+pub(crate) struct VqVae2 {
+    enc_b: Encoder,
+    enc_t: Encoder,
+    quantize_conv_t: Conv2d,
+    quantize_t: QuantizeLayer,
+    dec_t: Decoder,
+    quantize_conv_b: Conv2d,
+    quantize_b: QuantizeLayer,
+    upsample_t: Conv2d,
+    dec: Decoder,
+    backend: Backend,
+    dtype: DType,
+}
+
+impl VqVae2 {
+    pub(crate) fn new(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+        let (h, dim) = (config.architecture.hidden, config.quantizer.dim);
+        let blocks = |name: &str| vb.pp(name).pp("blocks");
+        Ok(Self {
+            enc_b: Encoder::bottom(config, backend, blocks("enc_b"))?,
+            enc_t: Encoder::top(config, backend, blocks("enc_t"))?,
+            quantize_conv_t: Conv2d::new(h, dim, ConvConfig::same(1), backend, vb.pp("quantize_conv_t"))?,
+            quantize_t: QuantizeLayer::new(&config.quantizer, backend, vb.pp("quantize_t"))?,
+            dec_t: Decoder::new(config, dim, &[dim], backend, blocks("dec_t"))?,
+            quantize_conv_b: Conv2d::new(dim + h, dim, ConvConfig::same(1), backend, vb.pp("quantize_conv_b"))?,
+            quantize_b: QuantizeLayer::new(&config.quantizer, backend, vb.pp("quantize_b"))?,
+            upsample_t: Conv2d::new(dim, dim, ConvConfig::doubling(), backend, vb.pp("upsample_t"))?,
+            dec: Decoder::new(config, dim + dim, &[h / 2, 3], backend, blocks("dec"))?,
+            backend,
+            dtype: vb.dtype(),
+        })
+    }
+
+    /// Features at a quarter of the size, and the top quantizer's input.
+    fn top_features(&self, pixels: &Maps) -> Result<(Maps, Maps)> {
+        let bottom = self.enc_b.forward(pixels)?;
+        let top = self.quantize_conv_t.forward(&self.enc_t.forward(&bottom)?)?;
+        Ok((bottom, top))
+    }
+
+    /// The bottom quantizer's input, given the quantized top.
+    fn bottom_features(&self, bottom: &Maps, quantized_top: &Maps) -> Result<Maps> {
+        let decoded_top = self.dec_t.forward(quantized_top)?;
+        Ok(self.quantize_conv_b.forward(&self.backend.cat([&decoded_top, bottom])?)?)
+    }
+
+    fn pictures(&self, quantized_top: &Maps, quantized_bottom: &Maps) -> Result<Maps> {
+        let upsampled = self.upsample_t.forward(quantized_top)?;
+        self.dec.forward(&self.backend.cat([&upsampled, quantized_bottom])?)
+    }
+}
+
+impl Network for VqVae2 {
+    fn encode(&self, pixels: &Maps) -> Result<Vec<Tensor>> {
+        let (bottom, top) = self.top_features(pixels)?;
+        let codes_top = self.quantize_t.encode(&top)?;
+        let quantized_top = self.quantize_t.decode(&codes_top, self.dtype)?;
+        let codes_bottom = self.quantize_b.encode(&self.bottom_features(&bottom, &quantized_top)?)?;
+        Ok(vec![codes_top, codes_bottom])
+    }
+
+    fn decode(&self, codes: &[Tensor]) -> Result<Maps> {
+        let quantized_top = self.quantize_t.decode(&codes[0], self.dtype)?;
+        let quantized_bottom = self.quantize_b.decode(&codes[1], self.dtype)?;
+        self.pictures(&quantized_top, &quantized_bottom)
+    }
+
+    fn forward(&self, pixels: &Maps, codes: Option<&[Tensor]>) -> Result<Reconstruction> {
+        let level = |i: usize| codes.map(|codes| &codes[i]);
+        let (bottom, top) = self.top_features(pixels)?;
+        let (quantized_top, loss_top, level_top) = self.quantize_t.forward(&top, level(0))?;
+        let bottom = self.bottom_features(&bottom, &quantized_top)?;
+        let (quantized_bottom, loss_bottom, level_bottom) = self.quantize_b.forward(&bottom, level(1))?;
+        Ok(Reconstruction {
+            pixels: self.pictures(&quantized_top, &quantized_bottom)?,
+            quantizer_loss: (loss_top + loss_bottom)?,
+            levels: vec![level_top, level_bottom],
+        })
+    }
+
+    fn quantizers(&self) -> Vec<&dyn Quantizer> {
+        vec![self.quantize_t.quantizer.as_ref(), self.quantize_b.quantizer.as_ref()]
+    }
+
+    fn quantizers_mut(&mut self) -> Vec<&mut Box<dyn Quantizer>> {
+        vec![&mut self.quantize_t.quantizer, &mut self.quantize_b.quantizer]
+    }
+}

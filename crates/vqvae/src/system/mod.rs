@@ -1,0 +1,12 @@
+//! What the computer offers: a device to compute on, threads, memory, and files that are written whole or not at all.
+
+pub(crate) mod compute;
+pub(crate) mod digest;
+pub(crate) mod files;
+pub(crate) mod memory;
+pub(crate) mod pool;
+
+pub use compute::parse_device;
+pub use digest::sha256;
+pub use files::{write_atomic, write_atomic_with};
+pub use ksom_kernels::instruction_set;

@@ -1,0 +1,105 @@
+//! What a training needs of memory at least, by its configuration.
+//!
+//! The estimates are lower bounds: nothing that would fit is refused. They keep a mistyped number or somebody else's
+//! configuration from bringing the machine to a halt.
+
+use crate::error::Result;
+use crate::model::config::{ArchitectureKind, ModelConfig};
+use crate::system::memory::{FLOAT, require};
+use crate::training::recipe::TrainingRecipe;
+
+/// Refuses a training on pictures of `width` × `height` that does not fit into memory.
+///
+/// # Errors
+/// The system says that less is available than it needs at least. Where it does not say, nothing is refused.
+pub fn require_for_training(
+    config: &ModelConfig,
+    training: &TrainingRecipe,
+    (width, height): (u32, u32),
+) -> Result<()> {
+    let bytes = u64::try_from(training_bytes(config, training, (width, height))).unwrap_or(u64::MAX);
+    let part = training.batch_size / training.accumulate.max(1);
+    require(bytes, || {
+        format!(
+            "training with hidden={}, num_codes={} and {part} pictures of {width}×{height} at once (batch_size / \
+             accumulate)",
+            config.architecture.hidden, config.quantizer.num_codes
+        )
+    })
+}
+
+/// Weights, gradients and two moments; a part's activations, which the backward pass needs again; a batch of pixels.
+fn training_bytes(config: &ModelConfig, training: &TrainingRecipe, (width, height): (u32, u32)) -> u128 {
+    let pixels = u128::from(width) * u128::from(height);
+    let batch = training.batch_size as u128;
+    let part = batch / training.accumulate.max(1) as u128;
+    FLOAT * (4 * parameters(config) + part * activations(config, pixels) + batch * 3 * pixels)
+}
+
+/// Parameters of the residual stacks, of the convolutions before the encoder's, and of the codebooks.
+fn parameters(config: &ModelConfig) -> u128 {
+    let architecture = &config.architecture;
+    let (h, r, blocks) = wide(architecture.hidden, architecture.residual_hidden, architecture.residual_layers);
+    let stacks = match architecture.kind {
+        ArchitectureKind::VqVae => 2,
+        ArchitectureKind::VqVae2 => 4,
+    };
+    let codebooks = architecture.levels().len() as u128;
+    let codebook = config.quantizer.num_codes as u128 * config.quantizer.dim as u128;
+    stacks * blocks * (9 * h * r + h * r) + 16 * h * h / 2 + 9 * h * h + codebooks * codebook
+}
+
+/// What the encoder and the decoder keep of one picture at a quarter of its sides, one map per convolution.
+fn activations(config: &ModelConfig, pixels: u128) -> u128 {
+    let architecture = &config.architecture;
+    let (h, r, blocks) = wide(architecture.hidden, architecture.residual_hidden, architecture.residual_layers);
+    2 * (pixels / 16) * (h + blocks * (h + r))
+}
+
+fn wide(h: usize, r: usize, blocks: usize) -> (u128, u128, u128) {
+    (h as u128, r as u128, blocks as u128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::config::Architecture;
+    use crate::system::memory::available;
+    use crate::{Compute, Model, Recipe};
+    use ksom_quantizers::QuantizerConfig;
+
+    #[test]
+    fn models_have_no_fewer_parameters_than_are_assumed() {
+        for architecture in [Architecture::vqvae(), Architecture::vqvae2()] {
+            for hidden in [2, 16, 128] {
+                let architecture = Architecture { hidden, residual_hidden: 8, ..architecture.clone() };
+                let config = ModelConfig::new(architecture, QuantizerConfig::ksom(32, 4));
+                let model = Model::init(&config, 0, &Compute::cpu()).unwrap();
+                let real = model.parameter_count().unwrap() as u128;
+                assert!(parameters(&config) <= real, "{config:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_recipes_need_is_known() {
+        let recipe = Recipe::find("cifar10", &[]).unwrap();
+        let config = ModelConfig::new(recipe.architecture.clone(), recipe.quantizer.clone());
+        let bytes = training_bytes(&config, &recipe.training, (32, 32));
+        assert!((50_000_000..1_000_000_000).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_before_they_are_allocated() {
+        if available().is_none() {
+            eprintln!("skipped: this system does not tell how much memory there is");
+            return;
+        }
+        let set = ["hidden=4096", "residual_layers=64", "residual_hidden=4096"].map(String::from);
+        let recipe = Recipe::find("cifar10", &set).unwrap();
+        let config = ModelConfig::new(recipe.architecture.clone(), recipe.quantizer.clone());
+        let refused = |recipe: &Recipe, size| require_for_training(&config, &recipe.training, size).unwrap_err();
+        assert!(refused(&recipe, (32, 32)).to_string().contains("hidden=4096"));
+        assert!(refused(&recipe, (u32::MAX, u32::MAX)).to_string().contains("GB"));
+    }
+}
