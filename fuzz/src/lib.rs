@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use ksom_datasets::{DataKind, DataOptions, DataSpec, DecodeOptions, RgbImage, decode_bytes, open};
+use ksom_datasets::decode::decode_bytes;
+use ksom_datasets::sets::DataKind;
+use ksom_datasets::{DataOptions, DataSpec, DecodeOptions, RgbImage, open};
 use ksom_quantizers::QuantizerConfig;
 use ksom_vqvae::checkpoint::pth::{PthFile, PthValue};
 use ksom_vqvae::checkpoint::weights_path;

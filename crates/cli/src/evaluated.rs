@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use ksom_datasets::{DataOptions, DataSet, DataSpec, NamedSource, OnUnreadable, Preprocess, open};
+use ksom_datasets::sets::{NamedSource, OnUnreadable};
+use ksom_datasets::{DataOptions, DataSet, DataSpec, Preprocess, open};
 use ksom_vqvae::training::{RECIPES, ResizeChoice};
 use ksom_vqvae::{Model, Recipe};
 use serde::Serialize;

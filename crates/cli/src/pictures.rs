@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::{Context, Result, bail};
-use ksom_datasets::{DecodeOptions, RgbImage, decode_image, find_images, image_size};
+use ksom_datasets::decode::image_size;
+use ksom_datasets::files::find_images;
+use ksom_datasets::{DecodeOptions, RgbImage, decode_image};
 
 use crate::arguments::PictureArgs;
 use crate::console::Console;
@@ -126,7 +128,7 @@ struct Decoded {
 fn stream(inputs: Vec<Input>) -> Result<Receiver<Vec<Decoded>>> {
     let inputs = Arc::new(inputs);
     let workers =
-        std::thread::available_parallelizm().map_or(1, |cores| cores.get().min(MAX_WORKERS)).min(inputs.len());
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS)).min(inputs.len());
     let mut pictures = Vec::new();
     for worker in 0..workers {
         let (send, receive) = sync_channel(0);

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
+use ksom_datasets::sets::OnUnreadable;
+use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::training::{Best, DataAccess};
 use ksom_vqvae::{Compute, Event, Flow, Recipe, Trainer};
 use serde::Serialize;

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
+use ksom_datasets::sets::OnUnreadable;
+use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::Flow;
 use ksom_vqvae::experiment::{Experiment, ExperimentOptions, ExperimentResults, Outcome};
 use ksom_vqvae::training::DataAccess;

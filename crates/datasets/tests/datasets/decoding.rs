@@ -6,7 +6,8 @@ use image::{
     DynamicImage, ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, RgbImage, Rgba,
     RgbaImage,
 };
-use ksom_datasets::{DatasetError, DecodeOptions, decode_bytes, decode_image};
+use ksom_datasets::decode::decode_bytes;
+use ksom_datasets::{DatasetError, DecodeOptions, decode_image};
 
 use crate::common::{data, difference, picture, save};
 

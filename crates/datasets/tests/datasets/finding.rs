@@ -1,6 +1,8 @@
 //! Files, folders and patterns.
 
-use ksom_datasets::{DatasetError, DecodeOptions, FolderSource, ImageSource, find_images};
+use ksom_datasets::files::find_images;
+use ksom_datasets::sources::FolderSource;
+use ksom_datasets::{DatasetError, DecodeOptions, ImageSource};
 
 use crate::common::{picture, save};
 

@@ -4,7 +4,9 @@ mod differences;
 
 use std::path::Path;
 
-use ksom_datasets::{Crop, DataOptions, Filter, Preprocess, Resize, ResizeMode, Validation};
+use ksom_datasets::loading::{Crop, Filter, Resize, ResizeMode};
+use ksom_datasets::sets::Validation;
+use ksom_datasets::{DataOptions, Preprocess};
 use ksom_quantizers::{Grid, QuantizerConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};

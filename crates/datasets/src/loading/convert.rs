@@ -3,7 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 
-use crate::{DatasetError, Normalization};
+use crate::error::DatasetError;
+use crate::loading::normalization::Normalization;
 
 /// Converts pictures to tensors and back under one normalization.
 #[derive(Debug, Clone)]
@@ -128,16 +129,6 @@ impl Converter {
         }
         let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         values.chunks_exact(3 * width * height).map(|values| self.read_chw(values, wide, high)).collect()
-    }
-}
-
-/// Three planes of bytes, [3, H, W], → [H, W, 3].
-#[cfg(feature = "candle-datasets")]
-pub(crate) fn interleave(planes: &[u8], out: &mut Vec<u8>) {
-    let (red, rest) = planes.split_at(planes.len() / 3);
-    let (green, blue) = rest.split_at(red.len());
-    for ((red, green), blue) in red.iter().zip(green).zip(blue) {
-        out.extend([*red, *green, *blue]);
     }
 }
 

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
-use crate::find::walk;
-use crate::source::out_of_range;
-use crate::{DatasetError, DecodeOptions, ImageSource, Version, decode_image};
+use crate::decode::{DecodeOptions, decode_image};
+use crate::error::DatasetError;
+use crate::files::find::walk;
+use crate::files::relative::relative;
+use crate::sources::source::{ImageSource, Version, out_of_range};
 
 /// Image files below a folder, decoded when they are asked for.
 ///
@@ -102,14 +104,4 @@ impl ImageSource for FolderSource {
 /// The class of a file: the folder it lies in.
 fn class(root: &Path, file: &Path) -> String {
     relative(root, file.parent().unwrap_or(Path::new("")))
-}
-
-/// `path` below `root`, with `/` between its parts on every platform.
-pub(crate) fn relative(root: &Path, path: &Path) -> String {
-    let path = path.strip_prefix(root).unwrap_or(path);
-    if std::path::MAIN_SEPARATOR == '/' {
-        path.to_string_lossy().into_owned()
-    } else {
-        path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
-    }
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::DatasetError;
-use crate::random::{Purpose, generator, permutation};
+use crate::error::DatasetError;
+use crate::loading::random::{Purpose, generator, permutation};
 
 /// The seeded, shuffled, endless order of training.
 ///
@@ -121,7 +121,7 @@ impl Batches {
             Self::Once { len: own, batch } => {
                 at_least_one("the batch size", *batch)?;
                 if *own > len {
-                    return Err(crate::source::out_of_range("the data set", *own - 1, len));
+                    return Err(crate::sources::source::out_of_range("the data set", *own - 1, len));
                 }
                 Ok(())
             }
@@ -130,7 +130,7 @@ impl Batches {
                     at_least_one("the size of a listed batch", batch.len())?;
                     if let Some(&index) = batch.iter().find(|index| **index >= len) {
                         let what = format!("the data set by batch {number} of the list");
-                        return Err(crate::source::out_of_range(&what, index, len));
+                        return Err(crate::sources::source::out_of_range(&what, index, len));
                     }
                 }
                 Ok(())

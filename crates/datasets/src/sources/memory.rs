@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 
-use crate::source::out_of_range;
-use crate::{DatasetError, ImageSource, Version};
+use crate::error::DatasetError;
+use crate::sources::source::{ImageSource, Version, out_of_range};
 
 /// Decoded pictures of one size, in memory.
 pub struct MemorySource {

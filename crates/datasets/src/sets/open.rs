@@ -6,13 +6,21 @@ use std::sync::atomic::AtomicU64;
 
 use rayon::prelude::*;
 
-use crate::layout::{self, Parts};
-use crate::random::Purpose;
-use crate::split::{divide, split};
-use crate::{
-    CachedSource, Concat, DataKind, DataSpec, DatasetError, DecodeOptions, FolderSource, ImageSource, KeepSource,
-    Preprocess, Subset, find_images,
-};
+use crate::decode::DecodeOptions;
+use crate::error::DatasetError;
+use crate::files::find::find_images;
+use crate::loading::preprocess::Preprocess;
+use crate::loading::random::Purpose;
+use crate::loading::split::{divide, split};
+use crate::sets::layout::{self, Parts};
+use crate::sets::spec::{DataKind, DataSpec};
+use crate::sources::cache::CachedSource;
+use crate::sources::combined::{Concat, Subset};
+use crate::sources::folder::FolderSource;
+use crate::sources::keep::KeepSource;
+#[cfg(feature = "candle-datasets")]
+use crate::sources::memory::MemorySource;
+use crate::sources::source::ImageSource;
 
 /// A source and what it is called.
 pub type NamedSource = (String, Arc<dyn ImageSource>);
@@ -252,9 +260,9 @@ fn open_member(kind: DataKind, path: &Path, options: &DataOptions) -> Result<Mem
     match kind {
         DataKind::Folder | DataKind::ImageNet | DataKind::CelebaHq | DataKind::Afhq => open_files(kind, path, options),
         #[cfg(feature = "candle-datasets")]
-        DataKind::Cifar10 => named(kind, crate::candle_sets::cifar10(path)?),
+        DataKind::Cifar10 => named(kind, crate::sources::cifar10::binary::read(path)?),
         #[cfg(feature = "candle-datasets")]
-        DataKind::Mnist | DataKind::FashionMnist => named(kind, crate::candle_sets::mnist(kind, path)?),
+        DataKind::Mnist | DataKind::FashionMnist => named(kind, crate::sources::mnist::mnist(kind.name(), path)?),
         #[cfg(not(feature = "candle-datasets"))]
         DataKind::Cifar10 | DataKind::Mnist | DataKind::FashionMnist => {
             Err(DatasetError::Feature { kind: kind.to_string(), feature: "candle-datasets" })
@@ -311,7 +319,7 @@ fn open_parquet(path: &Path, options: &DataOptions) -> Result<Member, DatasetErr
         if files.is_empty() {
             return Ok(None);
         }
-        let source = crate::parquet_set::ParquetSource::open(root, &files, options.decode)?;
+        let source = crate::sources::parquet::ParquetSource::open(root, &files, options.decode)?;
         Ok(Some(Arc::new(source)))
     };
     Ok(Member {
@@ -324,7 +332,7 @@ fn open_parquet(path: &Path, options: &DataOptions) -> Result<Member, DatasetErr
 
 /// A data set that has a training and a testing part.
 #[cfg(feature = "candle-datasets")]
-fn named(kind: DataKind, (train, test): (crate::MemorySource, crate::MemorySource)) -> Result<Member, DatasetError> {
+fn named(kind: DataKind, (train, test): (MemorySource, MemorySource)) -> Result<Member, DatasetError> {
     Ok(Member { name: kind.to_string(), train: Arc::new(train), valid: None, test: Some(Arc::new(test)) })
 }
 

@@ -3,7 +3,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{DatasetError, ImageSource, Preprocess};
+use crate::error::DatasetError;
+use crate::loading::preprocess::Preprocess;
+use crate::sources::source::ImageSource;
 
 /// A pixel value v in 0 … 255 becomes (v / 255 − mean) / std, channel by channel: R, G, B.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -127,7 +129,8 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemorySource, Version};
+    use crate::sources::memory::MemorySource;
+    use crate::sources::source::Version;
 
     #[test]
     fn is_exact_over_pictures() {

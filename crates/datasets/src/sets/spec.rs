@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::DatasetError;
+use crate::error::DatasetError;
 
 /// What kind of data set lies at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,7 +90,8 @@ impl Member {
 /// sign within a path is written twice.
 ///
 /// ```
-/// use ksom_datasets::{DataKind, DataSpec};
+/// use ksom_datasets::DataSpec;
+/// use ksom_datasets::sets::DataKind;
 ///
 /// let spec: DataSpec = "celebahq:data/faces+data/a++b".parse()?;
 /// assert_eq!(spec.members()[0].kind(), Some(DataKind::CelebaHq));

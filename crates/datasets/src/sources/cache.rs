@@ -10,8 +10,9 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::source::out_of_range;
-use crate::{DatasetError, ImageSource, Preprocess, Version};
+use crate::error::DatasetError;
+use crate::loading::preprocess::Preprocess;
+use crate::sources::source::{ImageSource, Version, out_of_range};
 
 /// What the file begins with.
 const MAGIC: [u8; 16] = *b"ksom pixels v1\0\0";

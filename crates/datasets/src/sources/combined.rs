@@ -1,60 +1,11 @@
-//! Where pictures come from: the trait, and the sources made of other sources.
+//! Sources made of other sources.
 
 use std::sync::Arc;
 
 use image::RgbImage;
 
-use crate::DatasetError;
-
-/// What tells one state of a picture's file from another, without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Version {
-    /// The file's size in bytes.
-    pub bytes: u64,
-    /// When it was last written, in nanoseconds since 1970 (0 where that is not known).
-    pub modified: u128,
-}
-
-impl Version {
-    /// The state of a file.
-    ///
-    /// # Errors
-    /// When it cannot be found.
-    pub fn of(path: &std::path::Path) -> Result<Self, DatasetError> {
-        let metadata = std::fs::metadata(path).map_err(DatasetError::io("read", path))?;
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        Ok(Self { bytes: metadata.len(), modified: modified.map_or(0, |time| time.as_nanos()) })
-    }
-}
-
-/// A numbered collection of pictures, decoded when they are asked for, by any number of threads.
-pub trait ImageSource: Send + Sync {
-    /// How many pictures there are.
-    fn len(&self) -> usize;
-
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Picture `index`, as stored, in 8-bit RGB.
-    ///
-    /// # Errors
-    /// When it cannot be read or decoded, or `index` is not below [`Self::len`].
-    fn image(&self, index: usize) -> Result<RgbImage, DatasetError>;
-
-    /// What picture `index` is called: a path relative to its folder, or the entry of a file.
-    fn name(&self, index: usize) -> String;
-
-    /// The class of picture `index`, where the data set has classes.
-    fn label(&self, index: usize) -> Option<u32>;
-
-    /// What changes when picture `index` may have.
-    ///
-    /// # Errors
-    /// When its file cannot be found.
-    fn version(&self, index: usize) -> Result<Version, DatasetError>;
-}
+use crate::error::DatasetError;
+use crate::sources::source::{ImageSource, Version, out_of_range};
 
 /// Some of the pictures of another source.
 pub struct Subset {
@@ -163,9 +114,4 @@ impl ImageSource for Concat {
         let (source, at) = self.at(index)?;
         source.version(at)
     }
-}
-
-/// For an index that is not below the length.
-pub(crate) fn out_of_range(what: &str, index: usize, len: usize) -> DatasetError {
-    DatasetError::Index { what: what.to_owned(), index, len }
 }

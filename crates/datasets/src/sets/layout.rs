@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{DataKind, DatasetError};
+use crate::error::DatasetError;
+#[cfg(any(feature = "parquet", test))]
+use crate::files::relative::relative;
+use crate::sets::spec::DataKind;
+use crate::sources::cifar10;
 
 /// The names a folder of validation images goes by.
 const VALID: [&str; 4] = ["valid", "val", "validation", "dev"];
-/// What CIFAR-10's archive unpacks to.
-const CIFAR10_FOLDER: &str = "cifar-10-batches-bin";
 
 /// The folders of a data set's parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
     if !path.is_dir() {
         return Ok(if has_extension(path, "parquet") { DataKind::Parquet } else { DataKind::Folder });
     }
-    if cifar10_folder(path).is_some() {
+    if cifar10::folder::find(path).is_some() {
         return Ok(DataKind::Cifar10);
     }
     if path.join("train-images-idx3-ubyte").exists() {
@@ -86,11 +88,6 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
     Ok(if parquet_files(path)?.is_empty() { DataKind::Folder } else { DataKind::Parquet })
 }
 
-/// The folder that holds CIFAR-10's binary files: `path` or what the archive unpacks to in it.
-pub(crate) fn cifar10_folder(path: &Path) -> Option<PathBuf> {
-    [path.to_path_buf(), path.join(CIFAR10_FOLDER)].into_iter().find(|folder| folder.join("data_batch_1.bin").exists())
-}
-
 /// The Parquet files of a folder, sorted: its own, and those of the folders in it (`data/`, `plain_text/train/`).
 pub(crate) fn parquet_files(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let mut files = Vec::new();
@@ -113,7 +110,7 @@ pub(crate) fn parquet_files(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
 pub(crate) fn by_name(root: &Path, files: Vec<PathBuf>) -> [Vec<PathBuf>; 3] {
     let mut parts = [Vec::new(), Vec::new(), Vec::new()];
     for file in files {
-        let name = crate::folder::relative(root, &file).to_lowercase();
+        let name = relative(root, &file).to_lowercase();
         let says =
             |wanted: &[&str]| name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| wanted.contains(&word));
         let part = if says(&VALID) {

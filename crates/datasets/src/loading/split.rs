@@ -1,7 +1,7 @@
 //! The seeded split of one set of pictures into two.
 
-use crate::DatasetError;
-use crate::random::{Purpose, generator, permutation};
+use crate::error::DatasetError;
+use crate::loading::random::{Purpose, generator, permutation};
 
 /// Splits the pictures 0 … `len` − 1 into those to train on and those held out, both sorted.
 ///

@@ -5,9 +5,9 @@ use image::imageops;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
-use crate::DatasetError;
-use crate::random::{Purpose, below, generator};
-use crate::resize::resize;
+use crate::error::DatasetError;
+use crate::loading::random::{Purpose, below, generator};
+use crate::loading::resize::{Filter, resize};
 
 /// The largest width or height that can be asked for.
 const MAX_SIDE: u32 = 65_535;
@@ -52,22 +52,6 @@ pub enum ResizeMode {
     ShorterSide,
     /// As [`Self::ShorterSide`] for pictures that do not cover the given size; all others stay as they are.
     Enlarge,
-}
-
-/// How a resize interpolates pixels; all but `nearest` average over the pixels that fall together. The results are
-/// Pillow's (within 1 of 255 where that resizes columns first).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Filter {
-    /// The nearest pixel.
-    Nearest,
-    /// Linear (a triangle as wide as the reduction).
-    #[default]
-    Bilinear,
-    /// Cubic (Catmull-Rom).
-    Bicubic,
-    /// A windowed sinc of three lobes.
-    Lanczos,
 }
 
 /// The part of a picture that is kept.

@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use image::RgbImage;
 
-use crate::{DatasetError, ImageSource, Version};
+use crate::error::DatasetError;
+use crate::sources::source::{ImageSource, Version};
 
 /// Keeps the pictures of another source decoded in memory after they were first asked for, as long as a budget lasts;
 /// the others are decoded each time. What is returned is the same either way.

@@ -15,11 +15,14 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::folder::relative;
-use crate::parquet_pages::check_pages;
-use crate::source::out_of_range;
-use crate::{DataKind, DatasetError, DecodeOptions, ImageSource, Version, decode_bytes};
+use crate::decode::{DecodeOptions, decode_bytes};
+use crate::error::DatasetError;
+use crate::files::relative::relative;
+use crate::sources::parquet::pages::check_pages;
+use crate::sources::source::{ImageSource, Version, out_of_range};
 
+/// What errors call this kind of data set.
+const KIND: &str = "parquet";
 /// Encoded images that take more than this are kept in a temporary file instead of in memory.
 const IN_MEMORY: u64 = 1 << 30;
 /// How many rows are read at once.
@@ -80,7 +83,7 @@ impl ParquetSource {
         for (number, file) in files.iter().enumerate() {
             // The parquet crate can panic on a damaged file.
             catch_unwind(AssertUnwindSafe(|| read(number, file, &mut rows, &mut sink))).unwrap_or_else(|_| {
-                Err(DatasetError::layout(DataKind::Parquet, file, "it is damaged: its pages contradict each other"))
+                Err(DatasetError::layout(KIND, file, "it is damaged: its pages contradict each other"))
             })?;
         }
         Ok(Self { rows, files: versions, bytes: sink.finish()?, decode })
@@ -169,7 +172,7 @@ fn spilling() -> impl FnOnce(std::io::Error) -> DatasetError {
 
 /// Reads one file.
 fn read(number: usize, file: &Path, rows: &mut Vec<Row>, sink: &mut Sink) -> Result<(), DatasetError> {
-    let refuse = |reason: String| DatasetError::layout(DataKind::Parquet, file, reason);
+    let refuse = |reason: String| DatasetError::layout(KIND, file, reason);
     let failed = |error: ParquetError| refuse(format!("it cannot be read: {error}"));
     // Before it is opened: to open a pipe is to wait for its other end.
     if !file.is_file() {
@@ -226,9 +229,7 @@ enum Stop {
 impl Stop {
     fn named(self, file: &Path) -> DatasetError {
         match self {
-            Self::Parquet(error) => {
-                DatasetError::layout(DataKind::Parquet, file, format!("it cannot be read: {error}"))
-            }
+            Self::Parquet(error) => DatasetError::layout(KIND, file, format!("it cannot be read: {error}")),
             Self::Other(error) => error,
         }
     }

@@ -7,8 +7,12 @@ use std::thread::JoinHandle;
 
 use candle_core::{Device, Tensor};
 
-use crate::order::Cursor;
-use crate::{Batches, Converter, DatasetError, ImageSource, Normalization, Preprocess};
+use crate::error::DatasetError;
+use crate::loading::convert::Converter;
+use crate::loading::normalization::Normalization;
+use crate::loading::order::{Batches, Cursor};
+use crate::loading::preprocess::Preprocess;
+use crate::sources::source::ImageSource;
 
 /// Pictures as the model takes them.
 #[derive(Debug, Clone)]
@@ -36,7 +40,7 @@ pub struct LoaderOptions {
 
 impl Default for LoaderOptions {
     fn default() -> Self {
-        let workers = std::thread::available_parallelizm().map_or(1, |cores| cores.get().min(4));
+        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
         Self {
             preprocess: Preprocess::default(),
             normalization: Normalization::default(),

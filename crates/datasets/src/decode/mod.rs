@@ -8,7 +8,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::DatasetError;
+use crate::error::DatasetError;
 
 /// The most bytes a pixel takes in any format: four channels of 32 bits.
 const MAX_BYTES_PER_PIXEL: u64 = 16;
