@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DatasetError;
 #[cfg(any(feature = "parquet", test))]
-use crate::files::relative::relative;
+use crate::files::names::relative;
+use crate::files::pattern::is_pattern;
+use crate::sets::shards;
 use crate::sets::spec::DataKind;
-use crate::sources::cifar10;
+use crate::sources::{cifar10, mnist};
 
 /// The names a folder of validation images goes by.
 const VALID: [&str; 4] = ["valid", "val", "validation", "dev"];
@@ -47,19 +49,22 @@ pub(crate) fn parts(kind: DataKind, root: &Path) -> Result<Parts, DatasetError> 
 /// What kind of data set lies at `path`.
 pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
     if !path.exists() {
-        if path.to_string_lossy().contains(['*', '?', '[']) {
+        if shards::names_parquet(path) {
+            return Ok(DataKind::Parquet);
+        }
+        if path.to_str().is_some_and(is_pattern) {
             return Ok(DataKind::Folder);
         }
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         return Err(DatasetError::io("read", path)(missing));
     }
     if !path.is_dir() {
-        return Ok(if has_extension(path, "parquet") { DataKind::Parquet } else { DataKind::Folder });
+        return Ok(if shards::names_parquet(path) { DataKind::Parquet } else { DataKind::Folder });
     }
-    if cifar10::folder::find(path).is_some() {
+    if cifar10::is_at(path) {
         return Ok(DataKind::Cifar10);
     }
-    if path.join("train-images-idx3-ubyte").exists() {
+    if mnist::find(path).is_some() {
         // The files of both are alike, down to their sizes.
         let fashion = path.to_string_lossy().to_lowercase().contains("fashion");
         return Ok(if fashion { DataKind::FashionMnist } else { DataKind::Mnist });
@@ -85,23 +90,7 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
         }
     }
     // Last, for it lists all files.
-    Ok(if parquet_files(path)?.is_empty() { DataKind::Folder } else { DataKind::Parquet })
-}
-
-/// The Parquet files of a folder, sorted: its own, and those of the folders in it (`data/`, `plain_text/train/`).
-pub(crate) fn parquet_files(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let mut files = Vec::new();
-    for entry in walkdir::WalkDir::new(root).max_depth(3).follow_links(true) {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(root).to_path_buf();
-            DatasetError::io("list", path)(error.into())
-        })?;
-        if entry.file_type().is_file() && has_extension(entry.path(), "parquet") {
-            files.push(entry.into_path());
-        }
-    }
-    files.sort();
-    Ok(files)
+    Ok(if shards::holds_parquet(path)? { DataKind::Parquet } else { DataKind::Folder })
 }
 
 /// Divides files into those for training, validation and testing by the words in their names below `root`
@@ -125,15 +114,10 @@ pub(crate) fn by_name(root: &Path, files: Vec<PathBuf>) -> [Vec<PathBuf>; 3] {
     parts
 }
 
-fn has_extension(path: &Path, wanted: &str) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
-}
-
 /// The names of the folders in `path` that are not hidden.
 fn folders(path: &Path) -> Result<Vec<String>, DatasetError> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(DatasetError::io("list", path))? {
-        let entry = entry.map_err(DatasetError::io("list", path))?;
+    for entry in std::fs::read_dir(path).map_err(DatasetError::io("list", path))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().is_dir() && !name.starts_with('.') {
             names.push(name);

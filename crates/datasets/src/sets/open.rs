@@ -6,144 +6,19 @@ use std::sync::atomic::AtomicU64;
 
 use rayon::prelude::*;
 
-use crate::decode::DecodeOptions;
 use crate::error::DatasetError;
-use crate::files::find::find_images;
-use crate::loading::preprocess::Preprocess;
+use crate::files::passed_over::PassedOver;
 use crate::loading::random::Purpose;
 use crate::loading::split::{divide, split};
-use crate::sets::layout::{self, Parts};
-use crate::sets::spec::{DataKind, DataSpec};
-use crate::sources::cache::CachedSource;
+use crate::sets::data_set::{DataSet, NamedSource};
+use crate::sets::layout::detect;
+use crate::sets::members::open_member;
+use crate::sets::options::{DataOptions, OnUnreadable, Validation};
+use crate::sets::spec::DataSpec;
 use crate::sources::combined::{Concat, Subset};
-use crate::sources::folder::FolderSource;
 use crate::sources::keep::KeepSource;
-#[cfg(feature = "candle-datasets")]
-use crate::sources::memory::MemorySource;
+use crate::sources::remarks::Remarks;
 use crate::sources::source::ImageSource;
-
-/// A source and what it is called.
-pub type NamedSource = (String, Arc<dyn ImageSource>);
-
-/// Which pictures a run is validated on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Validation {
-    /// A seeded share of the training images, which are then not trained on.
-    Split,
-    /// The data set's own validation images; as [`Self::Split`] where it has none.
-    #[default]
-    OwnSet,
-}
-
-/// What happens to pictures that cannot be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnUnreadable {
-    /// The first that is met is an error that names it.
-    #[default]
-    Fail,
-    /// All pictures are decoded once when the data set is opened; those that fail are left out and listed in
-    /// [`DataSet::unreadable`].
-    Skip,
-}
-
-/// How a data set is opened.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DataOptions {
-    /// What the split is drawn from.
-    pub seed: u64,
-    /// The share of the training images that are split off for validation, where a split is made. 0.2 by default.
-    pub valid_fraction: f64,
-    /// Which pictures a run is validated on.
-    pub valid_from: Validation,
-    /// The share of the remaining training images that are trained on. 1 by default.
-    pub train_fraction: f64,
-    /// The most pictures of each set that are validated on, spread evenly over it. All by default.
-    pub valid_images: Option<usize>,
-    /// What happens to pictures that cannot be decoded.
-    pub on_unreadable: OnUnreadable,
-    /// How pictures are decoded.
-    pub decode: DecodeOptions,
-    /// How many bytes of decoded pictures are kept in memory after they were first used. 1 GiB by default.
-    pub keep_decoded: u64,
-}
-
-impl Default for DataOptions {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            valid_fraction: 0.2,
-            valid_from: Validation::default(),
-            train_fraction: 1.0,
-            valid_images: None,
-            on_unreadable: OnUnreadable::default(),
-            decode: DecodeOptions::default(),
-            keep_decoded: 1 << 30,
-        }
-    }
-}
-
-/// A part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The pictures that are trained on.
-    Train,
-    /// The pictures that a run is validated on.
-    Valid,
-    /// The pictures that are kept for the end.
-    Test,
-}
-
-/// The pictures of a data set or mixture.
-pub struct DataSet {
-    /// What it is, for people: the kinds, the paths and how many pictures there are.
-    pub description: String,
-    /// The pictures to train on; of a mixture, those of all its members.
-    pub train: Arc<dyn ImageSource>,
-    /// The pictures to validate on, for each member by itself. Empty where there are too few to split.
-    pub valid: Vec<NamedSource>,
-    /// The pictures to test on, for each member that has some.
-    pub test: Vec<NamedSource>,
-    /// The pictures that were left out: their names and why they could not be decoded.
-    pub unreadable: Vec<(String, String)>,
-}
-
-impl DataSet {
-    /// One part, by member.
-    pub fn part(&self, part: Part) -> Vec<NamedSource> {
-        match part {
-            Part::Train => vec![("train".to_owned(), self.train.clone())],
-            Part::Valid => self.valid.clone(),
-            Part::Test => self.test.clone(),
-        }
-    }
-
-    /// The same with the training and validation pictures decoded into memory-mapped files in `folder`, which are
-    /// written first where they are missing or stale. Loaders then apply [`Preprocess::remaining`].
-    ///
-    /// # Errors
-    /// As [`CachedSource::open`].
-    pub fn cached(mut self, preprocess: &Preprocess, folder: impl AsRef<Path>) -> Result<Self, DatasetError> {
-        let folder = folder.as_ref();
-        let open = |source: &Arc<dyn ImageSource>, name: String| {
-            let file = folder.join(name);
-            let cached = CachedSource::open(source.clone(), preprocess, file)?;
-            Ok::<Arc<dyn ImageSource>, DatasetError>(Arc::new(cached))
-        };
-        self.train = open(&self.train, "train.pixels".to_owned())?;
-        for (number, (_, source)) in self.valid.iter_mut().enumerate() {
-            *source = open(source, format!("valid-{number}.pixels"))?;
-        }
-        Ok(self)
-    }
-}
-
-/// One member of a mixture before it is split.
-struct Member {
-    name: String,
-    train: Arc<dyn ImageSource>,
-    valid: Option<Arc<dyn ImageSource>>,
-    test: Option<Arc<dyn ImageSource>>,
-}
 
 /// Opens a data set or mixture.
 ///
@@ -162,15 +37,18 @@ pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetEr
         });
     }
     let budget = Arc::new(AtomicU64::new(options.keep_decoded));
+    let (remarks, mut passed_over) = (Remarks::default(), PassedOver::default());
     let mut unreadable = Vec::new();
     let (mut train, mut valid, mut test) = (Vec::new(), Vec::<NamedSource>::new(), Vec::new());
     let mut descriptions = Vec::new();
     for (number, member) in spec.members().iter().enumerate() {
+        check_there(spec, member.path())?;
         let kind = match member.kind() {
             Some(kind) => kind,
-            None => layout::detect(member.path())?,
+            None => detect(member.path())?,
         };
-        let opened = open_member(kind, member.path(), options)?;
+        let opened = open_member(kind, member.path(), options, &remarks)?;
+        passed_over.add(opened.passed_over);
         let mut prepare = |source: Arc<dyn ImageSource>| -> Result<Arc<dyn ImageSource>, _> {
             let source: Arc<dyn ImageSource> = Arc::new(KeepSource::new(source, budget.clone()));
             match options.on_unreadable {
@@ -182,7 +60,7 @@ pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetEr
         let own_valid = opened.valid.map(&mut prepare).transpose()?;
         let own_test = opened.test.map(&mut prepare).transpose()?;
         if all.is_empty() {
-            return Err(DatasetError::NothingFound(member.path().display().to_string()));
+            return Err(DatasetError::nothing_found(member.path().display(), &passed_over));
         }
         // Members of one name are told apart by their number.
         let taken = valid.iter().any(|(name, _)| *name == opened.name);
@@ -218,7 +96,22 @@ pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetEr
         Some(only) if train.is_empty() => only,
         last => Arc::new(Concat::new(train.into_iter().chain(last).collect())),
     };
-    Ok(DataSet { description: descriptions.join("; "), train, valid, test, unreadable })
+    Ok(DataSet { description: descriptions.join("; "), train, valid, test, unreadable, passed_over, remarks })
+}
+
+/// Whether what a plus sign was read in is there, where that was perhaps not meant to join two data sets.
+fn check_there(spec: &DataSpec, path: &Path) -> Result<(), DatasetError> {
+    let is_there = path.exists() || path.to_str().is_some_and(|text| text.contains(['*', '?', '[', '#']));
+    if spec.members().len() < 2 || is_there {
+        return Ok(());
+    }
+    Err(DatasetError::Spec {
+        spec: spec.to_string(),
+        reason: format!(
+            "there is no {}. A plus sign joins data sets; a plus sign within a path is written twice",
+            path.display()
+        ),
+    })
 }
 
 /// `count` of the numbers 0 … `len` − 1, evenly spread.
@@ -254,92 +147,4 @@ fn readable(
         }
     }
     Ok(Arc::new(Subset::new(source, indices)?))
-}
-
-fn open_member(kind: DataKind, path: &Path, options: &DataOptions) -> Result<Member, DatasetError> {
-    match kind {
-        DataKind::Folder | DataKind::ImageNet | DataKind::CelebaHq | DataKind::Afhq => open_files(kind, path, options),
-        #[cfg(feature = "candle-datasets")]
-        DataKind::Cifar10 => named(kind, crate::sources::cifar10::binary::read(path)?),
-        #[cfg(feature = "candle-datasets")]
-        DataKind::Mnist | DataKind::FashionMnist => named(kind, crate::sources::mnist::mnist(kind.name(), path)?),
-        #[cfg(not(feature = "candle-datasets"))]
-        DataKind::Cifar10 | DataKind::Mnist | DataKind::FashionMnist => {
-            Err(DatasetError::Feature { kind: kind.to_string(), feature: "candle-datasets" })
-        }
-        #[cfg(feature = "parquet")]
-        DataKind::Parquet => open_parquet(path, options),
-        #[cfg(not(feature = "parquet"))]
-        DataKind::Parquet => Err(DatasetError::Feature { kind: kind.to_string(), feature: "parquet" }),
-    }
-}
-
-/// A folder of image files, or (for `folder:`) a single file or a pattern.
-fn open_files(kind: DataKind, path: &Path, options: &DataOptions) -> Result<Member, DatasetError> {
-    let decode = options.decode;
-    if !path.is_dir() {
-        if kind != DataKind::Folder {
-            return Err(DatasetError::layout(kind, path, "it is not a folder"));
-        }
-        let files = find_images(&[path.to_string_lossy().into_owned()])?;
-        return Ok(Member {
-            name: name_of(kind, path),
-            train: Arc::new(FolderSource::of_files("", files, decode)),
-            valid: None,
-            test: None,
-        });
-    }
-    let Parts { train, valid, test } = layout::parts(kind, path)?;
-    let train = FolderSource::open(train, decode)?;
-    let open = |folder| -> Result<Arc<dyn ImageSource>, DatasetError> {
-        // Classes are counted alike in all parts.
-        Ok(Arc::new(FolderSource::open(folder, decode)?.with_classes(train.classes().to_vec())))
-    };
-    let (valid, test) = (valid.map(open).transpose()?, test.map(open).transpose()?);
-    Ok(Member { name: name_of(kind, path), train: Arc::new(train), valid, test })
-}
-
-#[cfg(feature = "parquet")]
-fn open_parquet(path: &Path, options: &DataOptions) -> Result<Member, DatasetError> {
-    let kind = DataKind::Parquet;
-    let (root, files) = if path.is_dir() {
-        (path, layout::parquet_files(path)?)
-    } else {
-        (path.parent().unwrap_or(path), vec![path.to_path_buf()])
-    };
-    let [mut train, valid, mut test] = layout::by_name(root, files);
-    if train.is_empty() && valid.is_empty() {
-        // A single part is trained on, whatever it is called.
-        train = std::mem::take(&mut test);
-    }
-    if train.is_empty() {
-        return Err(DatasetError::layout(kind, path, "it has no .parquet file to train on"));
-    }
-    let open = |files: Vec<_>| -> Result<Option<Arc<dyn ImageSource>>, DatasetError> {
-        if files.is_empty() {
-            return Ok(None);
-        }
-        let source = crate::sources::parquet::ParquetSource::open(root, &files, options.decode)?;
-        Ok(Some(Arc::new(source)))
-    };
-    Ok(Member {
-        name: name_of(kind, path),
-        train: open(train)?.ok_or_else(|| DatasetError::NothingFound(path.display().to_string()))?,
-        valid: open(valid)?,
-        test: open(test)?,
-    })
-}
-
-/// A data set that has a training and a testing part.
-#[cfg(feature = "candle-datasets")]
-fn named(kind: DataKind, (train, test): (MemorySource, MemorySource)) -> Result<Member, DatasetError> {
-    Ok(Member { name: kind.to_string(), train: Arc::new(train), valid: None, test: Some(Arc::new(test)) })
-}
-
-/// What a member is called: its kind, or its path's last part where that says more.
-fn name_of(kind: DataKind, path: &Path) -> String {
-    match (kind, path.file_name()) {
-        (DataKind::Folder | DataKind::Parquet, Some(name)) => name.to_string_lossy().into_owned(),
-        _ => kind.to_string(),
-    }
 }

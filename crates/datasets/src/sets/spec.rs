@@ -1,5 +1,6 @@
 //! How a data set is named: `kind:path`, several joined by `+`.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -68,7 +69,7 @@ impl fmt::Display for DataKind {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Member {
     kind: Option<DataKind>,
-    path: String,
+    path: PathBuf,
 }
 
 impl Member {
@@ -79,7 +80,7 @@ impl Member {
 
     /// Where it lies.
     pub fn path(&self) -> &Path {
-        Path::new(&self.path)
+        &self.path
     }
 }
 
@@ -87,7 +88,7 @@ impl Member {
 ///
 /// `folder:PATH`, `cifar10:PATH`, `parquet:PATH`, `mnist:PATH`, `fashion-mnist:PATH`, `imagenet:PATH`,
 /// `celebahq:PATH`, `afhq:PATH`, or a bare path whose kind is detected; several joined by `+` are a mixture. A plus
-/// sign within a path is written twice.
+/// sign within a path is written twice, unless the whole is the path of something that is there: that is taken as it is.
 ///
 /// ```
 /// use ksom_datasets::DataSpec;
@@ -115,25 +116,66 @@ impl DataSpec {
     /// The specification of one data set at `path`, of a given kind.
     ///
     /// # Errors
-    /// When the path is empty or no valid Unicode.
+    /// When the path is empty.
     pub fn of(kind: DataKind, path: impl Into<PathBuf>) -> Result<Self, DatasetError> {
         let path: PathBuf = path.into();
-        match path.to_str() {
-            Some(path) if !path.is_empty() => {
-                Ok(Self { members: vec![Member { kind: Some(kind), path: path.to_owned() }] })
-            }
-            _ => Err(refuse(&path.display().to_string(), "a path that is not empty and valid Unicode is needed")),
+        if path.as_os_str().is_empty() {
+            return Err(refuse("", "a path is needed"));
         }
+        Ok(Self { members: vec![Member { kind: Some(kind), path }] })
     }
+
+    /// Reads a specification that may not be Unicode: then it is one data set, no mixture.
+    ///
+    /// # Errors
+    /// As where it is read from text.
+    pub fn from_os_str(text: &OsStr) -> Result<Self, DatasetError> {
+        if let Some(text) = text.to_str() {
+            return text.parse();
+        }
+        let known = DataKind::ALL.into_iter().find_map(|kind| Some((kind, after_prefix(text, &format!("{kind}:"))?)));
+        let (kind, path) = match known {
+            Some((kind, path)) => (Some(kind), path),
+            None => (None, PathBuf::from(text)),
+        };
+        Ok(Self { members: vec![Member { kind, path }] })
+    }
+}
+
+/// What follows a prefix of text that is not Unicode.
+#[cfg(unix)]
+fn after_prefix(text: &OsStr, prefix: &str) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    let rest = text.as_bytes().strip_prefix(prefix.as_bytes())?;
+    Some(PathBuf::from(OsStr::from_bytes(rest)))
+}
+
+#[cfg(not(unix))]
+fn after_prefix(_text: &OsStr, _prefix: &str) -> Option<PathBuf> {
+    None
 }
 
 impl FromStr for DataSpec {
     type Err = DatasetError;
 
     fn from_str(text: &str) -> Result<Self, DatasetError> {
+        if text.contains('+')
+            && let Some(member) = one_path(text)
+        {
+            return Ok(Self { members: vec![member] });
+        }
         let members: Result<Vec<_>, _> = pieces(text).into_iter().map(|piece| member(text, piece)).collect();
         Ok(Self { members: members? })
     }
+}
+
+/// The data set whose path the text is as it stands, behind its kind, if that is there.
+fn one_path(text: &str) -> Option<Member> {
+    let known = DataKind::ALL.into_iter().find_map(|kind| Some((kind, text.strip_prefix(kind.name())?.strip_prefix(':')?)));
+    let (kind, path) = known.map_or((None, text), |(kind, path)| (Some(kind), path));
+    // What is written in two ways is read in one: with two plus signs for one, as it is written down.
+    let is_ours = kind.is_none() && path.starts_with('+');
+    (!is_ours && Path::new(path).exists()).then(|| Member { kind, path: PathBuf::from(path) })
 }
 
 impl fmt::Display for DataSpec {
@@ -145,7 +187,7 @@ impl fmt::Display for DataSpec {
             if let Some(kind) = member.kind {
                 write!(f, "{kind}:")?;
             }
-            f.write_str(&member.path.replace('+', "++"))?;
+            f.write_str(&member.path.to_string_lossy().replace('+', "++"))?;
         }
         Ok(())
     }
@@ -200,7 +242,7 @@ fn member(whole: &str, piece: String) -> Result<Member, DatasetError> {
     if kind.is_none() && path.starts_with('+') {
         return Err(refuse(whole, "a path that begins with a plus sign needs ./ or a kind before it"));
     }
-    Ok(Member { kind, path })
+    Ok(Member { kind, path: PathBuf::from(path) })
 }
 
 fn refuse(spec: &str, reason: impl Into<String>) -> DatasetError {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
-use crate::decode::{DecodeOptions, decode_image};
+use crate::decode::{DecodeOptions, decode_file};
 use crate::error::DatasetError;
-use crate::files::find::walk;
-use crate::files::relative::relative;
+use crate::files::names::relative;
+use crate::files::passed_over::PassedOver;
+use crate::files::walk::walk;
+use crate::sources::remarks::Remarks;
 use crate::sources::source::{ImageSource, Version, out_of_range};
 
 /// Image files below a folder, decoded when they are asked for.
@@ -20,8 +22,9 @@ pub struct FolderSource {
     files: Vec<PathBuf>,
     labels: Vec<Option<u32>>,
     classes: Vec<String>,
-    others: usize,
+    passed_over: PassedOver,
     decode: DecodeOptions,
+    remarks: Remarks,
 }
 
 impl FolderSource {
@@ -32,11 +35,11 @@ impl FolderSource {
     pub fn open(root: impl AsRef<Path>, decode: DecodeOptions) -> Result<Self, DatasetError> {
         let root = root.as_ref();
         let listing = walk(root)?;
-        if listing.images.is_empty() {
-            return Err(DatasetError::NothingFound(root.display().to_string()));
+        if listing.pictures.is_empty() {
+            return Err(DatasetError::nothing_found(root.display(), &listing.passed_over));
         }
-        let mut source = Self::of_files(root, listing.images, decode);
-        source.others = listing.others;
+        let mut source = Self::of_files(root, listing.pictures, decode);
+        source.passed_over = listing.passed_over;
         Ok(source)
     }
 
@@ -45,8 +48,15 @@ impl FolderSource {
         let root = root.as_ref();
         let names: BTreeSet<String> = files.iter().map(|file| class(root, file)).collect();
         let classes: Vec<String> = if names.len() > 1 { names.into_iter().collect() } else { Vec::new() };
-        let source =
-            Self { root: root.to_path_buf(), labels: Vec::new(), files, classes: Vec::new(), others: 0, decode };
+        let source = Self {
+            root: root.to_path_buf(),
+            files,
+            labels: Vec::new(),
+            classes: Vec::new(),
+            passed_over: PassedOver::default(),
+            decode,
+            remarks: Remarks::default(),
+        };
         source.with_classes(classes)
     }
 
@@ -68,9 +78,15 @@ impl FolderSource {
         &self.classes
     }
 
-    /// How many files below the folder are no pictures.
-    pub fn others(&self) -> usize {
-        self.others
+    /// The same, with what is odd about pictures told to `remarks`.
+    pub fn with_remarks(mut self, remarks: Remarks) -> Self {
+        self.remarks = remarks;
+        self
+    }
+
+    /// What was passed over when the folder was listed.
+    pub fn passed_over(&self) -> &PassedOver {
+        &self.passed_over
     }
 
     fn file(&self, index: usize) -> Result<&PathBuf, DatasetError> {
@@ -85,7 +101,8 @@ impl ImageSource for FolderSource {
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DatasetError> {
-        decode_image(self.file(index)?, &self.decode)
+        let decoded = decode_file(self.file(index)?, &self.decode)?;
+        Ok(self.remarks.keep(decoded, || self.name(index)))
     }
 
     fn name(&self, index: usize) -> String {

@@ -4,16 +4,13 @@ pub(crate) mod cache;
 pub(crate) mod cifar10;
 pub(crate) mod combined;
 pub(crate) mod folder;
-#[cfg(feature = "candle-datasets")]
-pub(crate) mod from_candle;
 pub(crate) mod keep;
 pub(crate) mod memory;
-#[cfg(feature = "candle-datasets")]
 pub(crate) mod mnist;
 #[cfg(feature = "parquet")]
 pub(crate) mod parquet;
-#[cfg(feature = "candle-datasets")]
-pub(crate) mod planes;
+mod planes;
+pub(crate) mod remarks;
 pub(crate) mod source;
 
 pub use cache::CachedSource;
@@ -21,4 +18,5 @@ pub use combined::{Concat, Subset};
 pub use folder::FolderSource;
 pub use keep::KeepSource;
 pub use memory::MemorySource;
+pub use remarks::Remarks;
 pub use source::{ImageSource, Version};

@@ -23,6 +23,11 @@ impl Version {
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         Ok(Self { bytes: metadata.len(), modified: modified.map_or(0, |time| time.as_nanos()) })
     }
+
+    /// The state of two files together.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_add(other.bytes), modified: self.modified.max(other.modified) }
+    }
 }
 
 /// A numbered collection of pictures, decoded when they are asked for, by any number of threads.
@@ -44,14 +49,19 @@ pub trait ImageSource: Send + Sync {
     /// What picture `index` is called: a path relative to its folder, or the entry of a file.
     fn name(&self, index: usize) -> String;
 
-    /// The class of picture `index`, where the data set has classes.
-    fn label(&self, index: usize) -> Option<u32>;
+    /// The class of picture `index`, where the data set has classes. None unless a source says so.
+    fn label(&self, _index: usize) -> Option<u32> {
+        None
+    }
 
-    /// What changes when picture `index` may have.
+    /// What changes when picture `index` may have. Always the same unless a source says so, which is right for pictures
+    /// that never change.
     ///
     /// # Errors
     /// When its file cannot be found.
-    fn version(&self, index: usize) -> Result<Version, DatasetError>;
+    fn version(&self, _index: usize) -> Result<Version, DatasetError> {
+        Ok(Version::default())
+    }
 }
 
 /// For an index that is not below the length.

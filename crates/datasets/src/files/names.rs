@@ -1,4 +1,4 @@
-//! Names of files relative to a folder.
+//! Names of files: relative to a folder, and their extensions.
 
 use std::path::Path;
 
@@ -10,4 +10,9 @@ pub(crate) fn relative(root: &Path, path: &Path) -> String {
     } else {
         path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
     }
+}
+
+/// A path's extension in small letters.
+pub(crate) fn extension(path: &Path) -> Option<String> {
+    path.extension().map(|extension| extension.to_string_lossy().to_lowercase())
 }
