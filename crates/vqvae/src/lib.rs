@@ -26,7 +26,7 @@ pub mod training;
 
 pub use codes::file::CodesFile;
 pub use codes::images::ImageCodes;
-pub use error::{Error, Result};
+pub use error::{Error, HubProblem, Result};
 pub use hub::Hub;
 pub use ksom_kernels::Backend;
 pub use ksom_models as zoo;
