@@ -83,6 +83,12 @@ pub enum Error {
         /// The run directory.
         run: PathBuf,
     },
+    /// An experiment does not say what to train on.
+    #[error("{}: the experiment names no data: add data = \"KIND:PATH\" to it", path.display())]
+    NoData {
+        /// The experiment's file.
+        path: PathBuf,
+    },
     /// A data set leaves nothing to train on, or nothing to validate on.
     #[error(
         "{data} leaves {train} images to train on and {valid} to validate on: training needs both; give more pictures or another valid_fraction"
