@@ -150,10 +150,12 @@ impl Trainer {
         if self.is_done() {
             return Ok(None);
         }
-        let batch = match &mut self.loader {
-            Some(loader) => loader.next(),
-            none => none.insert(self.loader()?).next(),
+        let mut loader = match self.loader.take() {
+            Some(loader) => loader,
+            None => self.start_loader()?,
         };
+        let batch = loader.next();
+        self.loader = Some(loader);
         let Some(batch) = batch.transpose()? else { return Ok(None) };
         self.check_sides(&batch)?;
         self.step(&batch.pixels).map(Some)
@@ -195,7 +197,7 @@ impl Trainer {
         self.model.set_provenance(Provenance { steps, ..self.model.config().provenance.clone() });
     }
 
-    fn loader(&self) -> Result<Loader> {
+    fn start_loader(&self) -> Result<Loader> {
         let t = &self.recipe.training;
         let order = Order::new(t.seed, self.data.train.len(), t.batch_size)?;
         let options = LoaderOptions {
