@@ -177,7 +177,8 @@ pub fn parquet(bytes: &[u8]) {
 
 /// Pictures: refused, or pixels within the bound.
 pub fn picture(bytes: &[u8]) {
-    if let Ok(picture) = decode_bytes(bytes, "fuzz", &decode_options()) {
+    if let Ok(decoded) = decode_bytes(bytes, "fuzz", &decode_options()) {
+        let picture = decoded.pixels;
         assert!(u64::from(picture.width()) * u64::from(picture.height()) <= MAX_PIXELS);
     }
 }

@@ -1,5 +1,6 @@
 //! The `ksom` command.
 
+mod advice;
 #[cfg(feature = "mimalloc")]
 mod allocator;
 mod arguments;
@@ -13,6 +14,7 @@ mod failure;
 mod files;
 mod hub;
 mod interrupt;
+mod left_out;
 mod loss;
 mod models;
 mod output;

@@ -41,7 +41,9 @@ pub enum DatasetError {
         max_pixels: u64,
     },
     /// There is nothing where pictures were expected.
-    #[error("no images found in {place:?} ({passed_over}looked for JPEG, PNG, WebP, BMP, GIF, TIFF, TGA, QOI and PNM files)")]
+    #[error(
+        "no images found in {place:?} ({passed_over}looked for JPEG, PNG, WebP, BMP, GIF, TIFF, TGA, QOI and PNM files)"
+    )]
     NothingFound {
         /// Where they were looked for.
         place: String,

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Everything that is random is a pure function of a seed and a position, on every platform: the split
-//! ([`loading::split`]), the order ([`Order`]) and the augmentation of each sample ([`loading::Preprocess`]). So a stream is
+//! ([`loading::split`]), the order ([`Order`]) and the augmentation of each sample ([`Preprocess`]). So a stream is
 //! restored from the number of the step alone.
 //!
 //! Nothing is left out in silence: what was passed over is counted by kind ([`files::PassedOver`]), and what was odd about
@@ -64,6 +64,6 @@ pub use decode::{DecodeOptions, decode_image};
 pub use error::DatasetError;
 pub use files::PictureFiles;
 pub use image::RgbImage;
-pub use loading::{Loader, LoaderOptions, Order, ReadAhead};
+pub use loading::{Loader, LoaderOptions, Normalization, Order, Preprocess, ReadAhead};
 pub use sets::{DataOptions, DataSet, DataSpec, open};
 pub use sources::ImageSource;

@@ -10,7 +10,12 @@ use crate::decode::pixels::to_rgb;
 use crate::error::DatasetError;
 
 /// Decodes by the crate `image`.
-pub(super) fn by_image(bytes: &[u8], format: ImageFormat, name: &str, options: &DecodeOptions) -> Result<RgbImage, DatasetError> {
+pub(super) fn by_image(
+    bytes: &[u8],
+    format: ImageFormat,
+    name: &str,
+    options: &DecodeOptions,
+) -> Result<RgbImage, DatasetError> {
     let failed = |error: ImageError| {
         DatasetError::image(
             name,

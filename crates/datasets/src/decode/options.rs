@@ -34,11 +34,7 @@ pub struct Decoded {
 }
 
 /// Refuses sizes that nobody means, before memory is asked for.
-pub(super) fn check_size(
-    (width, height): (u32, u32),
-    name: &str,
-    options: &DecodeOptions,
-) -> Result<(), DatasetError> {
+pub(super) fn check_size((width, height): (u32, u32), name: &str, options: &DecodeOptions) -> Result<(), DatasetError> {
     if u64::from(width) * u64::from(height) > options.max_pixels {
         return Err(DatasetError::TooLarge { name: name.to_owned(), width, height, max_pixels: options.max_pixels });
     }

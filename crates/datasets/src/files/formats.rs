@@ -18,7 +18,8 @@ const READ: [&str; 24] = [
 const TGA: [&str; 4] = ["tga", "icb", "vda", "vst"];
 /// Raw pictures of cameras. Many of them are TIFF files whose first picture is but a small preview.
 const RAW: [&str; 17] = [
-    "3fr", "arw", "cr2", "cr3", "dcr", "dng", "erf", "iiq", "kdc", "mrw", "nef", "nrw", "orf", "pef", "raf", "rw2", "srw",
+    "3fr", "arw", "cr2", "cr3", "dcr", "dng", "erf", "iiq", "kdc", "mrw", "nef", "nrw", "orf", "pef", "raf", "rw2",
+    "srw",
 ];
 /// How many first bytes are looked at.
 const START: u64 = 32;
@@ -64,7 +65,9 @@ pub(crate) fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
     // Two letters alone begin many a text.
     let sure = match format {
         ImageFormat::Bmp => is_bmp(bytes),
-        ImageFormat::Pnm => bytes.get(2).is_some_and(u8::is_ascii_whitespace) && is_pnm(bytes.get(3..).unwrap_or_default()),
+        ImageFormat::Pnm => {
+            bytes.get(2).is_some_and(u8::is_ascii_whitespace) && is_pnm(bytes.get(3..).unwrap_or_default())
+        }
         _ => true,
     };
     sure.then_some(format)

@@ -9,16 +9,16 @@ use walkdir::WalkDir;
 use crate::error::DatasetError;
 use crate::files::listing::Listing;
 use crate::files::names::relative;
-use crate::files::walk::{add, left_out, passed_over};
+use crate::files::walk::{left_out, passed_over};
 
-/// Whether text has a wildcard.
-pub(crate) fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?', '['])
+/// Whether a path has a wildcard.
+pub(crate) fn is_pattern(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte))
 }
 
 /// What stands before a pattern's first wildcard.
 pub(crate) fn base(pattern: &Path) -> PathBuf {
-    let is_plain = |part: &Component<'_>| !is_pattern(&part.as_os_str().to_string_lossy());
+    let is_plain = |part: &Component<'_>| !is_pattern(Path::new(part.as_os_str()));
     pattern.components().take_while(is_plain).collect()
 }
 
@@ -30,14 +30,16 @@ pub(crate) fn base(pattern: &Path) -> PathBuf {
 /// # Errors
 /// When the pattern is malformed, or its fixed part is a folder that cannot be listed.
 pub(crate) fn expand(
-    text: &str,
+    path: &Path,
     listing: &mut Listing,
     found: impl Fn(PathBuf, FileType, &mut Listing) -> Result<(), DatasetError>,
 ) -> Result<(), DatasetError> {
-    let malformed =
-        |error: glob::PatternError| DatasetError::Pattern { pattern: text.to_owned(), reason: error.to_string() };
-    let base = base(Path::new(text));
-    let rest = small_extension(&relative(&base, Path::new(text)));
+    let malformed = |error: glob::PatternError| DatasetError::Pattern {
+        pattern: path.display().to_string(),
+        reason: error.to_string(),
+    };
+    let base = base(path);
+    let rest = small_extension(&relative(&base, path));
     let pattern = Pattern::new(&rest).map_err(malformed)?;
     let options =
         MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };

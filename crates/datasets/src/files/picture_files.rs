@@ -114,16 +114,16 @@ fn take(input: &Path, alone: bool, listing: &mut Listing) -> Result<(), DatasetE
         }
         return Ok(());
     }
-    match input.to_str() {
-        Some(text) if is_pattern(text) => expand(text, listing, |path, kind, listing| match kind.is_dir() {
-            true => add(&path, listing),
-            false => {
-                listing.take(path, kind);
-                Ok(())
-            }
-        }),
-        _ => Err(DatasetError::io("read", input)(std::io::ErrorKind::NotFound.into())),
+    if !is_pattern(input) {
+        return Err(DatasetError::io("read", input)(std::io::ErrorKind::NotFound.into()));
     }
+    expand(input, listing, |path, kind, listing| {
+        if kind.is_dir() {
+            return add(&path, listing);
+        }
+        listing.take(path, kind);
+        Ok(())
+    })
 }
 
 /// The folder that names are told from: a folder itself, a file's folder, what stands before a pattern's first wildcard.

@@ -63,12 +63,8 @@ impl ReadAhead {
         let files: Vec<_> = files.iter().map(|file| (file.path.clone(), file.name.clone())).collect();
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS));
         let wanted = cores.min(files.len());
-        let shared = Arc::new(Shared {
-            files,
-            options: *options,
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
-        });
+        let shared =
+            Arc::new(Shared { files, options: *options, state: Mutex::new(State::default()), changed: Condvar::new() });
         let mut workers = Vec::new();
         for _ in 0..wanted {
             let own = shared.clone();

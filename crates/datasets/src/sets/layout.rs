@@ -52,7 +52,7 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
         if shards::names_parquet(path) {
             return Ok(DataKind::Parquet);
         }
-        if path.to_str().is_some_and(is_pattern) {
+        if is_pattern(path) {
             return Ok(DataKind::Folder);
         }
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);

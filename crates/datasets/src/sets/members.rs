@@ -46,12 +46,7 @@ pub(super) fn open_member(
 }
 
 /// A folder of image files, or (for `folder:`) a single file or a pattern.
-fn open_files(
-    kind: DataKind,
-    path: &Path,
-    options: &DataOptions,
-    remarks: &Remarks,
-) -> Result<Opened, DatasetError> {
+fn open_files(kind: DataKind, path: &Path, options: &DataOptions, remarks: &Remarks) -> Result<Opened, DatasetError> {
     let decode = options.decode;
     let name = name_of(kind, path);
     if !path.is_dir() {

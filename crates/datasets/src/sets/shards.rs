@@ -33,8 +33,8 @@ impl Shards {
         let root = if path.is_dir() {
             list(&path, &mut listing)?;
             path
-        } else if let Some(text) = path.to_str().filter(|text| is_pattern(text) && !path.exists()) {
-            expand(text, &mut listing, |found, kind, listing| {
+        } else if is_pattern(&path) && !path.exists() {
+            expand(&path, &mut listing, |found, kind, listing| {
                 if kind.is_file() && is_parquet(&found) {
                     listing.pictures.push(found);
                 } else if kind.is_dir() {
@@ -84,7 +84,9 @@ fn split_column(path: &Path) -> (PathBuf, Option<String>) {
 fn list(folder: &Path, listing: &mut Listing) -> Result<(), DatasetError> {
     for entry in walkdir::WalkDir::new(folder).max_depth(DEEPEST).follow_links(true) {
         match entry {
-            Ok(entry) if entry.file_type().is_file() && is_parquet(entry.path()) => listing.pictures.push(entry.into_path()),
+            Ok(entry) if entry.file_type().is_file() && is_parquet(entry.path()) => {
+                listing.pictures.push(entry.into_path())
+            }
             Ok(_) => {}
             Err(error) if error.depth() == 0 => return Err(DatasetError::io("list", folder)(error.into())),
             Err(error) => passed_over(error, folder, listing),

@@ -171,7 +171,8 @@ impl FromStr for DataSpec {
 
 /// The data set whose path the text is as it stands, behind its kind, if that is there.
 fn one_path(text: &str) -> Option<Member> {
-    let known = DataKind::ALL.into_iter().find_map(|kind| Some((kind, text.strip_prefix(kind.name())?.strip_prefix(':')?)));
+    let known =
+        DataKind::ALL.into_iter().find_map(|kind| Some((kind, text.strip_prefix(kind.name())?.strip_prefix(':')?)));
     let (kind, path) = known.map_or((None, text), |(kind, path)| (Some(kind), path));
     // What is written in two ways is read in one: with two plus signs for one, as it is written down.
     let is_ours = kind.is_none() && path.starts_with('+');

@@ -38,7 +38,6 @@ pub(super) struct Pickle<'a> {
     top: Id,
 }
 
-
 impl<'a> Pickle<'a> {
     /// The value of the dictionary at `name`, be that text or bytes.
     pub fn entry(&self, name: &str) -> Option<&Value<'a>> {
@@ -183,8 +182,10 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8]> {
-        let (taken, rest) =
-            self.rest.split_at_checked(len).ok_or_else(|| format!("expected {len} more bytes, found {}", self.rest.len()))?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or_else(|| format!("expected {len} more bytes, found {}", self.rest.len()))?;
         self.rest = rest;
         Ok(taken)
     }
@@ -299,7 +300,9 @@ impl<'a> Reader<'a> {
             ("numpy", "dtype", &[kind, ..]) => match &self.values[kind] {
                 // All that is asked of a type is its name.
                 Value::Text(kind) if kind.len() <= LONGEST_NAME => Value::Text(kind.clone()),
-                Value::Bytes(kind) if kind.len() <= LONGEST_NAME => Value::Text(String::from_utf8_lossy(kind).into_owned().into()),
+                Value::Bytes(kind) if kind.len() <= LONGEST_NAME => {
+                    Value::Text(String::from_utf8_lossy(kind).into_owned().into())
+                }
                 _ => Value::Other,
             },
             // How bytes are written in protocol 2: as the text of their numbers.
@@ -308,7 +311,9 @@ impl<'a> Reader<'a> {
                     // A text can be remembered and written again and again.
                     self.unwritten = self.unwritten.checked_sub(text.len()).ok_or("more bytes than it can hold")?;
                     let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
-                    Value::Bytes(bytes.collect::<std::result::Result<Vec<u8>, _>>().map_err(|_| "bytes above 255")?.into())
+                    Value::Bytes(
+                        bytes.collect::<std::result::Result<Vec<u8>, _>>().map_err(|_| "bytes above 255")?.into(),
+                    )
                 }
                 _ => Value::Other,
             },

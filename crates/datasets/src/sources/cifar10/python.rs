@@ -57,7 +57,9 @@ pub(super) fn batch(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u32>), String> {
     let labels = labels.collect::<Option<Vec<u32>>>().ok_or("expected labels from 0")?;
     if labels.is_empty() || shape != [labels.len(), PICTURE] || data.len() != labels.len() * PICTURE {
         let (found, bytes) = (labels.len(), data.len());
-        return Err(format!("expected {found} rows of {PICTURE} bytes for {found} labels, found {shape:?} and {bytes} bytes"));
+        return Err(format!(
+            "expected {found} rows of {PICTURE} bytes for {found} labels, found {shape:?} and {bytes} bytes"
+        ));
     }
     Ok((data.into_owned(), labels))
 }

@@ -39,10 +39,13 @@ pub(super) fn image_columns(schema: &SchemaDescriptor, wanted: Option<&str>) -> 
     if let Some(columns) = called(true) {
         return Ok(columns);
     }
-    let with_bytes = |nested: bool| found.iter().filter(move |(_, columns)| columns.bytes.is_some() && columns.nested == nested);
+    let with_bytes =
+        |nested: bool| found.iter().filter(move |(_, columns)| columns.bytes.is_some() && columns.nested == nested);
     let several = match (with_bytes(true).count(), with_bytes(false).count()) {
         (0, _) if let Some(paths) = called(false) => return Ok(paths),
-        (0, 0) => return Err(format!("no column of images found (it has {}); name one as parquet:PATH#COLUMN", columns())),
+        (0, 0) => {
+            return Err(format!("no column of images found (it has {}); name one as parquet:PATH#COLUMN", columns()));
+        }
         (0, _) => with_bytes(false),
         _ => with_bytes(true),
     };

@@ -101,9 +101,9 @@ impl ParquetSource {
         let (mut rows, mut sink) = (Vec::new(), Sink::new(in_memory));
         for (number, file) in files.iter().enumerate() {
             // The parquet crate can panic on a damaged file.
-            catch_unwind(AssertUnwindSafe(|| read(number, file, column, &mut rows, &mut sink))).unwrap_or_else(|_| {
-                Err(DatasetError::layout(KIND, file, "it is damaged: its pages contradict each other"))
-            })?;
+            catch_unwind(AssertUnwindSafe(|| read(number, file, column, &mut rows, &mut sink))).unwrap_or_else(
+                |_| Err(DatasetError::layout(KIND, file, "it is damaged: its pages contradict each other")),
+            )?;
         }
         Ok(Self { rows, files: known, bytes: sink.finish()?, decode, remarks: Remarks::default() })
     }

@@ -10,7 +10,10 @@ use crate::error::DatasetError;
 /// When the path leads out of that folder, by itself or through a link. `name` is what errors call the picture.
 pub(super) fn file_beside(parquet: &Path, path: &str, name: &str) -> Result<PathBuf, DatasetError> {
     let leaves = || {
-        DatasetError::image(name, format!("its path {path:?} leads out of the folder of the Parquet file, and is not followed"))
+        DatasetError::image(
+            name,
+            format!("its path {path:?} leads out of the folder of the Parquet file, and is not followed"),
+        )
     };
     let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     if !Path::new(path).components().all(inside) {

@@ -54,9 +54,14 @@ fn nulls_keep_rows_and_labels_together() {
     write(&file);
     // In memory, and in a temporary file.
     for limit in [u64::MAX, 1] {
-        let source =
-            ParquetSource::open_within(folder.path(), std::slice::from_ref(&file), None, DecodeOptions::default(), limit)
-                .unwrap();
+        let source = ParquetSource::open_within(
+            folder.path(),
+            std::slice::from_ref(&file),
+            None,
+            DecodeOptions::default(),
+            limit,
+        )
+        .unwrap();
         assert_eq!(matches!(source.bytes, Bytes::Mapped(_)), limit == 1);
         let widths: Vec<_> = (0..5).map(|row| source.image(row).ok().map(|image| image.width())).collect();
         assert_eq!(widths, [Some(1), Some(2), None, Some(4), Some(5)]);
@@ -73,7 +78,9 @@ fn damage_is_an_error_not_a_panic() {
     let file = folder.path().join("a.parquet");
     write(&file);
     let whole = std::fs::read(&file).unwrap();
-    let open = || ParquetSource::open_within(folder.path(), std::slice::from_ref(&file), None, DecodeOptions::default(), u64::MAX);
+    let open = || {
+        ParquetSource::open_within(folder.path(), std::slice::from_ref(&file), None, DecodeOptions::default(), u64::MAX)
+    };
     for cut in [0, 3, 10, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&file, &whole[..cut]).unwrap();
         let error = open().err().unwrap().to_string();
