@@ -16,6 +16,7 @@ pub mod checkpoint;
 pub mod codes;
 mod error;
 pub mod evaluation;
+#[cfg(feature = "charts")]
 pub mod experiment;
 pub mod figures;
 pub mod hub;
@@ -29,6 +30,7 @@ pub use codes::images::ImageCodes;
 pub use error::{Error, Result};
 pub use hub::Hub;
 pub use ksom_kernels::Backend;
+#[cfg(feature = "zoo")]
 pub use ksom_models as zoo;
 pub use model::Model;
 pub use model::config::ModelConfig;
