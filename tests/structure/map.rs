@@ -1,9 +1,12 @@
 //! The tree that ARCHITECTURE.md draws.
 //!
 //! Each line is names, two spaces or more, and what they are: a name ends in `/` (a folder) or has a dot in it (a file).
-//! Lines that are indented further lie in the folder above them; lines without a name go on with a description.
+//! Lines that are indented further lie in the folder above them; those that begin with a description go on with it.
 
 use std::collections::BTreeSet;
+
+/// Where descriptions begin: no name stands so far to the right.
+const DESCRIPTIONS: usize = 20;
 
 /// The paths that the tree names: folders end in `/`.
 pub fn named(document: &str) -> BTreeSet<String> {
@@ -16,7 +19,9 @@ pub fn named(document: &str) -> BTreeSet<String> {
         let indentation = line.len() - line.trim_start().len();
         let names = line.trim_start().split("  ").next().unwrap_or_default();
         let names: Vec<&str> = names.split(' ').collect();
-        if !names.iter().all(|name| name.ends_with('/') || (name.contains('.') && !name.ends_with('.'))) {
+        if indentation >= DESCRIPTIONS
+            || !names.iter().all(|name| name.ends_with('/') || (name.contains('.') && !name.ends_with('.')))
+        {
             continue;
         }
         folders.retain(|(of_folder, _)| *of_folder < indentation);
