@@ -31,7 +31,8 @@ impl Model {
 fn builtin(name: &str, compute: &Compute, trainable: bool) -> Result<Model> {
     let Some(ModelFiles { config, weights, .. }) = ksom_models::find(name) else {
         let known = ksom_models::names();
-        return Err(Error::Invalid(format!("{name:?} is no model of the zoo, which has {known}")));
+        let message = format!("there is no such built-in model; there are {known}");
+        return Err(Error::NoModel { name: name.to_string(), message });
     };
     let path = PathBuf::from(name);
     let config = ModelConfig::parse(config, &config_path(&path))?;

@@ -8,7 +8,7 @@ mod paper;
 pub mod pth;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 
@@ -76,10 +76,10 @@ pub(crate) fn write_weights(dir: &Path, state: &BTreeMap<String, Tensor>) -> Res
 fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
     let config_path = config_path(dir);
     if !dir.is_dir() || !config_path.is_file() {
-        return Err(Error::config(
-            dir,
-            "expected a model directory, with config.json and model.safetensors in it; `ksom list` names known models",
-        ));
+        return Err(Error::NoModel {
+            name: dir.display().to_string(),
+            message: "expected a model directory, with config.json and model.safetensors in it".into(),
+        });
     }
     let config = ModelConfig::read(&config_path)?;
     let weights = weights_path(dir);
