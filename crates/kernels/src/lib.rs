@@ -4,6 +4,8 @@
 //! Results are the same bits whatever the number of threads, and an image's result does not depend on what else is in
 //! its batch. The instruction set is chosen at run time: AVX-512, AVX2 with FMA, NEON, or plain Rust.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod access;
 mod adamw;
 mod backend;

@@ -31,6 +31,8 @@
 //! # Ok::<(), ksom_quantizers::QuantizerError>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod config;
 mod cpu_ops;
 mod error;
