@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use ksom_datasets::sets::OnUnreadable;
-use ksom_datasets::{DataOptions, DataSpec};
+use ksom_datasets::{DataOptions, DataSpec, open};
 use ksom_vqvae::Flow;
 use ksom_vqvae::experiment::{Experiment, ExperimentOptions, ExperimentResults, Outcome};
 use ksom_vqvae::training::DataAccess;
@@ -17,6 +17,7 @@ use crate::arguments::data_spec;
 use crate::experiment_progress::ExperimentProgress;
 use crate::failure::FAILED;
 use crate::interrupt::Interrupt;
+use crate::left_out::tell_left_out;
 use crate::output::{Block, Report, duration, table};
 use crate::settings::Settings;
 use crate::training::shell_word;
@@ -90,6 +91,10 @@ pub fn run(args: ExperimentArgs, settings: &Settings) -> Result<ExperimentReport
     let on_unreadable = if args.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
     let access = DataAccess { options: DataOptions { on_unreadable, ..DataOptions::default() }, cache: None };
     let options = ExperimentOptions { jobs: args.jobs, access };
+    // What is wrong with data that cannot be opened is for the experiment to say.
+    if let Ok(data) = open(&experiment.data, &options.access.options) {
+        tell_left_out(&data, &settings.console);
+    }
     let before = ExperimentResults::collect(&experiment, &args.out)?;
     let interrupt = Interrupt::listen()?;
     let progress = ExperimentProgress::new(&experiment, &before, &settings.console);

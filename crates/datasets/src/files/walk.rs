@@ -23,7 +23,7 @@ pub(crate) fn add(root: &Path, listing: &mut Listing) -> Result<(), DatasetError
     let mut entries = WalkDir::new(root).follow_links(true).into_iter();
     while let Some(entry) = entries.next() {
         match entry {
-            Err(error) if error.depth() == 0 => return Err(DatasetError::io("list", root)(error.into())),
+            Err(error) if error.depth() == 0 => return Err(DatasetError::io("list", root)(io(error))),
             Err(error) => passed_over(error, root, listing),
             Ok(entry) if let Some(kind) = left_out(&entry) => {
                 listing.passed_over.kind(kind);
@@ -60,6 +60,12 @@ pub(crate) fn passed_over(error: walkdir::Error, root: &Path, listing: &mut List
         let reason = format!("it is a link that leads back to {}", ancestor.display());
         listing.passed_over.unreached(&path, reason);
     } else {
-        listing.unreached(&path, &error.into());
+        listing.unreached(&path, &io(error));
     }
+}
+
+/// The system's own error, without the path that ours name already.
+pub(crate) fn io(error: walkdir::Error) -> std::io::Error {
+    let said = error.to_string();
+    error.into_io_error().unwrap_or_else(|| std::io::Error::other(said))
 }
