@@ -259,13 +259,13 @@ fn png_without_its_end_is_read_where_all_pixels_are_there() {
     let original = picture(3, 61, 45);
     let whole = encode(&original, ImageFormat::Png);
     assert_eq!(decode(&whole).unwrap().remark, None);
-    // The last chunk, part of it, and the checksum before it.
-    for missing in [12, 8, 3, 14] {
+    // The last chunk, part of it, and the checksums before it: of the chunk, and of the pixels.
+    for missing in [12, 8, 3, 14, 16, 20] {
         let found = decode(&whole[..whole.len() - missing]).unwrap_or_else(|error| panic!("{missing}: {error}"));
         assert_eq!(found.pixels, original, "{missing}");
         assert!(found.remark.unwrap().contains("no pixel is"), "{missing}");
     }
-    for missing in [40, 200, whole.len() / 2] {
+    for missing in [30, 40, 200, whole.len() / 2] {
         let error = decode(&whole[..whole.len() - missing]).unwrap_err().to_string();
         assert!(error.contains("Png") || error.contains("PNG"), "{missing}: {error}");
     }

@@ -153,7 +153,7 @@ fn unreadable_files_are_fatal_or_skipped() {
     assert_eq!(skipped.train.len(), 6);
     let left_out: Vec<_> = skipped.unreadable.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(left_out, ["x/002a.jpg", "x/004a.png"]);
-    assert!(skipped.unreadable[1].1.contains("not a JPEG"), "{:?}", skipped.unreadable);
+    assert!(skipped.unreadable[1].1.contains("HTML page"), "{:?}", skipped.unreadable);
     assert_eq!(all(skipped.train.as_ref()).len(), 6);
 }
 
