@@ -5,7 +5,7 @@ mod support;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use ksom_quantizers::{
-    Backend, GdSom, Ksom, MAX_STEPS, NeighborhoodKind, Quantizer, QuantizerConfig, QuantizerKind, build_seeded,
+    Backend, GdSom, Ksom, MAX_STEPS, NeighborhoodKind, QuantizerConfig, QuantizerKind, build_seeded,
 };
 use support::{BACKENDS, build_from, initial};
 
