@@ -28,6 +28,8 @@
 //! # Ok::<(), ksom_datasets::DatasetError>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod cache;
 #[cfg(feature = "candle-datasets")]
 mod candle_sets;

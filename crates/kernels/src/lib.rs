@@ -41,6 +41,8 @@
 //! # Features
 //! `avx512-gemm` lets candle's own matrix products use AVX-512 too.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod access;
 mod adamw;
 mod backend;

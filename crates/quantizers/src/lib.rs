@@ -62,6 +62,8 @@
 //! K. Irie, R. Csordás, J. Schmidhuber, *Self-Organising Neural Discrete Representation Learning à la Kohonen*,
 //! ICANN 2024, [arXiv 2302.07950](https://arxiv.org/abs/2302.07950).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod build;
 mod config;
 mod cpu_ops;
