@@ -38,7 +38,7 @@ fn every_command_says_what_it_passes_over() {
     assert_eq!((&report["pictures"], &report["passed_over"]), (&2.into(), &4.into()));
     let set = TINY.chunks(2).skip(1).map(|pair| format!("\"{}\"", pair[1])).collect::<Vec<_>>().join(", ");
     let experiment = format!(
-        "name = \"Mine\"\nrecipe = \"cifar10\"\nseeds = [0]\nset = [\"steps=1\", {set}]\n[[configurations]]\nname = \"one\"\n"
+        "name = \"Mine\"\nrecipe = \"cifar10\"\nseeds = [0]\nset = [\"steps=1\", {set}]\nbaseline = \"one\"\n[[configurations]]\nname = \"one\"\n"
     );
     std::fs::write(space.path("mine.toml"), experiment).unwrap();
     let finished = space.ok(&["experiment", "mine.toml", "--data", "f", "--out", "runs", "-q"]);

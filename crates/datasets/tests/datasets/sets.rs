@@ -145,7 +145,7 @@ fn mnist_is_read_as_it_is_handed_out() {
         (idx(2051, &[2, 2, 3], &[7; 11]), "does not fit the 11 bytes that follow"),
         (idx(2051, &[2, 2, 3], &[7; 99]), "does not fit the 13 or more bytes that follow"),
         (idx(2051, &[u32::MAX; 3], &[7; 12]), "does not fit"),
-        (idx(2049, &[2], &[7; 2]), "does not fit"),
+        (idx(2049, &[2], &[7; 2]), "it has only 10 bytes"),
     ] {
         write("train-images-idx3-ubyte.gz", &bytes);
         let error = open_at("mnist:", &folder).err().unwrap().to_string();
