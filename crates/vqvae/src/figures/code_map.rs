@@ -99,7 +99,7 @@ pub fn most_used_code(model: &Model, level: usize) -> Result<usize> {
     let Some(quantizer) = quantizers.get(level) else {
         return Err(Error::Invalid(format!("expected a level below {}, found {level}", quantizers.len())));
     };
-    let state = quantizer.state()?;
+    let state = quantizer.state();
     let score = match state.iter().find(|(name, _)| *name == "_ema_cluster_size") {
         Some((_, counts)) => counts.clone(),
         None => {

@@ -1,6 +1,6 @@
-//! How the two sides of a weight's gradient are laid out for the tile kernel.
+//! How the two sides of a weight's gradient are laid out for the kernels of [`super::gather_grad`].
 
-use super::weight_grad::{Band, Job};
+use super::gather_grad::{Band, Job};
 use std::ops::Range;
 
 /// Calls a function that is generic over a length with that length, of those that tiles have.
