@@ -6,9 +6,9 @@ use candle_core::{Tensor, Var};
 
 use crate::error::Result;
 use crate::model::Model;
+use crate::model::network::layout::Layout;
 use crate::model::network::operations::{Operations, Scalar};
 use crate::model::network::tape::{Maps, Tape};
-use crate::model::network::layout::Layout;
 use crate::model::network::{ForwardOutput, LevelOutput, Reconstruction};
 use crate::training::optimizer::finite;
 

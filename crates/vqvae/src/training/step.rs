@@ -37,7 +37,9 @@ pub fn train_step(
     accumulate: usize,
 ) -> Result<StepOutcome> {
     let compute = model.compute().clone();
-    compute.run(|| step(model, optimizer, pixels, accumulate, &mut |model, part, share| model.lead_back(part, None, share)))
+    compute.run(|| {
+        step(model, optimizer, pixels, accumulate, &mut |model, part, share| model.lead_back(part, None, share))
+    })
 }
 
 /// The same by a loss of the caller's.

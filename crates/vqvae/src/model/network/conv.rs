@@ -8,7 +8,6 @@ use candle_nn::VarBuilder;
 use ksom_kernels::{Backend, ConvWeight};
 
 use crate::model::network::conv_config::ConvConfig;
-use crate::model::network::layout::Layout;
 use crate::model::network::operations::Operations;
 use crate::model::network::portable;
 use crate::model::network::tape::Maps;

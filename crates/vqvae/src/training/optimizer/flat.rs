@@ -107,12 +107,14 @@ fn part(vars: &BTreeMap<String, Var>, buffer: &Tensor, name: &String) -> Result<
 
 /// Tensors one after another.
 pub(crate) fn join<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Tensor> {
-    let flat: Vec<Tensor> = tensors.into_iter().map(|tensor| tensor.detach().flatten_all()).collect::<candle_core::Result<_>>()?;
-    match flat.is_empty() {
-        true => Ok(Tensor::zeros(0, DType::F32, &Device::Cpu)?),
-        // A copy, also of one alone: variables are written in place.
-        false => Ok(Tensor::cat(&flat, 0)?.copy()?),
-    }
+    let flat: Vec<Tensor> =
+        tensors.into_iter().map(|tensor| tensor.detach().flatten_all()).collect::<candle_core::Result<_>>()?;
+    Ok(match &flat[..] {
+        [] => Tensor::zeros(0, DType::F32, &Device::Cpu)?,
+        // A copy: variables are written in place.
+        [one] => one.copy()?,
+        several => Tensor::cat(several, 0)?,
+    })
 }
 
 /// The sum of squares, a scalar.

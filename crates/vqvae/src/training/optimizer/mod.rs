@@ -18,7 +18,6 @@ use crate::training::optimizer::flat::Flat;
 pub struct Optimizer {
     hyperparameters: AdamW,
     clip_norm: f64,
-    backend: Backend,
     vars: BTreeMap<String, Var>,
     moments: Moments,
     step: u64,
@@ -47,7 +46,7 @@ impl Optimizer {
             Backend::Fast => Moments::Each(Each::new(&vars)?),
             Backend::Portable => Moments::Flat(Flat::new(&vars)?),
         };
-        Ok(Self { hyperparameters, clip_norm, backend, vars, moments, step: 0 })
+        Ok(Self { hyperparameters, clip_norm, vars, moments, step: 0 })
     }
 
     /// Steps taken so far.
