@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, replace, resize};
-use ksom_datasets::Converter;
+use ksom_datasets::loading::Converter;
 use ksom_quantizers::MAX_CODES;
 
 use crate::error::{Error, Result};

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
-use ksom_datasets::{Batch, DataSet, Loader, LoaderOptions, Order, Preprocess};
+use ksom_datasets::loading::Batch;
+use ksom_datasets::{DataSet, Loader, LoaderOptions, Order, Preprocess};
 use ksom_quantizers::MAX_STEPS;
 
 use crate::checkpoint::is_finite;

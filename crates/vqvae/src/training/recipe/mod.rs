@@ -5,7 +5,9 @@ mod overrides;
 
 use std::path::Path;
 
-use ksom_datasets::{Crop, DataOptions, Filter, Preprocess, Resize, ResizeMode, Validation};
+use ksom_datasets::loading::{Crop, Filter, Resize, ResizeMode};
+use ksom_datasets::sets::Validation;
+use ksom_datasets::{DataOptions, Preprocess};
 use ksom_quantizers::{MAX_STEPS, QuantizerConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
