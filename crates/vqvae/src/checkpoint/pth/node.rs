@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::numpy::NumpyType;
 use super::value::{PthValue, StorageType, TensorRef};
 
 /// Most values that the result may hold, with shared ones counted each time.
@@ -23,6 +24,10 @@ pub(super) enum Node<'a> {
     Int(i64),
     Float(f64),
     Text(&'a str),
+    /// Text that was made while reading.
+    OwnText(String),
+    Bytes(Vec<u8>),
+    NumpyType(NumpyType),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
@@ -65,11 +70,14 @@ impl<'n, 'a> Copier<'n, 'a> {
             return Err(format!("expected at most {MAX_VALUES} values"));
         }
         Ok(match &self.nodes[id] {
-            Node::None | Node::Global { .. } | Node::Storage { .. } => PthValue::None,
+            Node::None | Node::Global { .. } | Node::Storage { .. } | Node::Bytes(_) | Node::NumpyType(_) => {
+                PthValue::None
+            }
             Node::Bool(value) => PthValue::Bool(*value),
             Node::Int(value) => PthValue::Int(*value),
             Node::Float(value) => PthValue::Float(*value),
             Node::Text(text) => PthValue::String(self.text(text)?),
+            Node::OwnText(text) => PthValue::String(self.text(text)?),
             Node::Tuple(items) | Node::List(items) => {
                 PthValue::List(items.iter().map(|&item| self.value(item, depth + 1)).collect::<Result<_>>()?)
             }

@@ -1,5 +1,6 @@
 //! What the two networks have in common.
 
+pub(crate) mod description;
 pub(crate) mod nn;
 mod residual;
 pub(crate) mod tape;
