@@ -7,7 +7,6 @@ use clap::Args;
 use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
 use ksom_vqvae::codes::{grid_layout, stored_bits};
 use ksom_vqvae::evaluation::metrics;
-use ksom_vqvae::model::ArchitectureKind;
 use ksom_vqvae::{ModelConfig, zoo};
 use serde::Serialize;
 

@@ -92,20 +92,20 @@ pub(crate) fn write_weights(dir: &Path, state: &BTreeMap<String, Tensor>) -> Res
 fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
     const EXPECTED: &str = "a model directory, with config.json and model.safetensors in it";
     let config_path = config_path(dir);
+    let no_model = |message: String| Error::NoModel { name: dir.display().to_string(), message };
     if dir.is_file() {
         let found = FileKind::of(&read_head(dir)?);
         let hint = match found {
             FileKind::Torch | FileKind::Safetensors => "; `ksom convert` makes a model directory of weights",
             _ => "",
         };
-        return Err(Error::config(dir, found.instead(EXPECTED) + hint));
+        return Err(no_model(found.instead(EXPECTED) + hint));
     }
     if !config_path.is_file() {
-        let message = match dir.join("model_index.json").is_file() {
+        return Err(no_model(match dir.join("model_index.json").is_file() {
             true => format!("expected {EXPECTED}, found a pipeline of diffusers"),
-            false => format!("expected {EXPECTED}; `ksom list` names known models"),
-        };
-        return Err(Error::config(dir, message));
+            false => format!("expected {EXPECTED}"),
+        }));
     }
     let config = ModelConfig::read(&config_path)?;
     let weights = weights_path(dir);
@@ -116,7 +116,8 @@ fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
 fn builtin(name: &str, compute: &Compute, trainable: bool) -> Result<Model> {
     let Some(ModelFiles { config, weights, .. }) = ksom_models::find(name) else {
         let known = ksom_models::names();
-        return Err(Error::Invalid(format!("{name:?} is no model of the zoo, which has {known}")));
+        let message = format!("there is no such built-in model; there are {known}");
+        return Err(Error::NoModel { name: name.to_string(), message });
     };
     let path = PathBuf::from(name);
     let config = ModelConfig::parse(config, &config_path(&path))?;
