@@ -164,7 +164,17 @@ mod tests {
     #[test]
     fn names_never_leave_the_folder() {
         let hostile = [
-            "../../etc/passwd", r"..\..\x.jpg", "..", "/", "", "a/..", "C:\\y.png", "z\0\n.png", "nul.txt", "aux/./b.png", "./con /c.gif",
+            "../../etc/passwd",
+            r"..\..\x.jpg",
+            "..",
+            "/",
+            "",
+            "a/..",
+            "C:\\y.png",
+            "z\0\n.png",
+            "nul.txt",
+            "aux/./b.png",
+            "./con /c.gif",
         ];
         let names = picture_file_names(hostile);
         assert_eq!(
@@ -193,9 +203,9 @@ mod tests {
 
     #[test]
     fn folders_stay_and_clashes_get_numbers() {
-        let names = picture_file_names(["a/x.jpg", "b/X.png", "x-2.bmp", "x.gif", ".hidden", "A/x.png", "b/x.png/y.png"]);
-        let expected =
-            ["a/x.png", "b/X.png", "x-2.png", "x.png", ".hidden.png", "A/x-2.png", "b/x.png_/y.png"];
+        let names =
+            picture_file_names(["a/x.jpg", "b/X.png", "x-2.bmp", "x.gif", ".hidden", "A/x.png", "b/x.png/y.png"]);
+        let expected = ["a/x.png", "b/X.png", "x-2.png", "x.png", ".hidden.png", "A/x-2.png", "b/x.png_/y.png"];
         assert_eq!(names, expected);
     }
 

@@ -129,7 +129,9 @@ fn codes(args: &DecodeArgs, settings: &Settings) -> Result<(CodesFile, FoundMode
         (Some(path), _) => GivenSizes::read(path)?,
         (None, Some(size)) => GivenSizes::One(size),
         (None, None) if bare.is_flat() => {
-            bail!("{first} is a flat array: say how large the pictures are with --size WIDTHxHEIGHT, or with --sizes FILE");
+            bail!(
+                "{first} is a flat array: say how large the pictures are with --size WIDTHxHEIGHT, or with --sizes FILE"
+            );
         }
         (None, None) => GivenSizes::Covered,
     };

@@ -65,7 +65,8 @@ pub fn run(args: InfoArgs, settings: &Settings) -> Result<InfoReport> {
         name: level.name,
         stride: level.stride,
         bits_per_pixel: metrics::bits_per_pixel(config.quantizer.num_codes, 1.0, (level.stride * level.stride) as f64),
-        stored_bits_per_pixel: f64::from(stored_bits(config.quantizer.num_codes)) / (level.stride * level.stride) as f64,
+        stored_bits_per_pixel: f64::from(stored_bits(config.quantizer.num_codes))
+            / (level.stride * level.stride) as f64,
         codebook_steps: quantizer.steps(),
     });
     Ok(InfoReport {

@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::arguments::{ModelArgs, PictureArgs};
 use crate::failure::Usage;
 use crate::files::{
-    create_folder, create_folder_of, format_of, picture_file_names, prepare_picture, refuse_existing, refuse_input, write_picture,
+    create_folder, create_folder_of, format_of, picture_file_names, prepare_picture, refuse_existing, refuse_input,
+    write_picture,
 };
 use crate::loss::Loss;
 use crate::models;

@@ -19,7 +19,7 @@ use crate::codes::numbers::{Numbers, Width};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::config::{Architecture, Level};
-use crate::system::files::{TensorFile, read_bounded, write_atomic, MAX_TENSOR_FILE};
+use crate::system::files::{MAX_TENSOR_FILE, TensorFile, read_bounded, write_atomic};
 
 /// How codes are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,8 +189,9 @@ impl CodesFile {
     pub(crate) fn from_tensors(header: &str, tensors: &SafeTensors<'_>, path: &Path) -> Result<Self> {
         let header = Header::parse(header, path)?;
         let known = [Architecture::vqvae(), Architecture::vqvae2()];
-        let is_known =
-            |architecture: &&Architecture| header.levels.iter().eq(architecture.levels().iter().map(|level| level.name));
+        let is_known = |architecture: &&Architecture| {
+            header.levels.iter().eq(architecture.levels().iter().map(|level| level.name))
+        };
         let Some(architecture) = known.iter().find(is_known) else {
             let expected = "expected levels codes, or codes_top and codes_bottom";
             return Err(Error::file(path, format!("{expected}, found {:.200}", header.levels.join(", "))));

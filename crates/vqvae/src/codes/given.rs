@@ -222,7 +222,10 @@ fn cut(
             };
             let [width, height] = size;
             pictures.map(|n| vec![(h, w); n]).ok_or_else(|| {
-                format!("a picture of {width}×{height} has {w}×{h} codes ({h} rows), found an array of {:?}", array.shape)
+                format!(
+                    "a picture of {width}×{height} has {w}×{h} codes ({h} rows), found an array of {:?}",
+                    array.shape
+                )
             })
         }
         GivenSizes::Each(all) => {

@@ -13,15 +13,15 @@ pub fn grid_layout(shape: &[usize]) -> String {
             let mut axes = Vec::new();
             for (axis, side) in shape.iter().enumerate() {
                 let place = if below == 1 { "k".to_string() } else { format!("(k // {below})") };
-                axes.push(if axis + 1 == shape.len() {
-                    format!("k // {below}")
-                } else {
-                    format!("{place} % {side}")
-                });
+                axes.push(if axis + 1 == shape.len() { format!("k // {below}") } else { format!("{place} % {side}") });
                 below *= side;
             }
             let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
-            format!("code k lies at ({}) on a grid of {}: the first axis is the fastest", axes.join(", "), sides.join("×"))
+            format!(
+                "code k lies at ({}) on a grid of {}: the first axis is the fastest",
+                axes.join(", "),
+                sides.join("×")
+            )
         }
     }
 }

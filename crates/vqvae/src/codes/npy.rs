@@ -111,7 +111,8 @@ impl Header {
         let shape = shape.ok_or("expected a shape such as (3, 4) in the .npy header")?.0;
         let sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
         // Python 2 wrote 3 as 3L.
-        let side = |side: &str| side.trim_end_matches('L').parse::<usize>().map_err(|_| format!("{side:?} is no length"));
+        let side =
+            |side: &str| side.trim_end_matches('L').parse::<usize>().map_err(|_| format!("{side:?} is no length"));
         let shape = sides.map(side).collect::<Result<Vec<_>, _>>()?;
         if shape.len() > MAX_AXES {
             return Err(format!("expected at most {MAX_AXES} axes, found {}", shape.len()));

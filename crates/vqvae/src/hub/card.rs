@@ -241,7 +241,15 @@ mod tests {
         let name: HubName = "owner/tuned".parse().unwrap();
         let mut config = ModelConfig::vqvae();
         let bare = write_card(&name, &config, &RecordedMetrics::default(), &CardOptions::default());
-        for text in ["license: other\n", "library_name: candle\n", "Not recorded.", "512 codes", "owner/tuned", "(k % 32, k // 32)", "skip is rectified"] {
+        for text in [
+            "license: other\n",
+            "library_name: candle\n",
+            "Not recorded.",
+            "512 codes",
+            "owner/tuned",
+            "(k % 32, k // 32)",
+            "skip is rectified",
+        ] {
             assert!(bare.contains(text), "{text}: {bare}");
         }
         for text in ["model-index", "base_model", "datasets", "## Figures"] {

@@ -28,7 +28,10 @@ pub(crate) enum FileKind {
 
 /// First bytes, and what they begin.
 const MAGICS: [(&[u8], &str); 22] = [
-    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", "a checkpoint of PyTorch before 1.6: load it and save it with torch.save again"),
+    (
+        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19",
+        "a checkpoint of PyTorch before 1.6: load it and save it with torch.save again",
+    ),
     (b"\x80\x02", "a Python pickle"),
     (b"\x80\x03", "a Python pickle"),
     (b"\x80\x04", "a Python pickle"),
@@ -145,7 +148,10 @@ const FOREIGN: [(&[&str], &str); 15] = [
     (&["encoder.down.", "decoder.up."], "an autoencoder of latent diffusion"),
     (&["encoder.conv_blocks.", "quantize.embedding.weight"], "a VQ tokenizer of LlamaGen"),
     (&["encoder.blocks.group_1"], "a discrete VAE of DALL·E"),
-    (&["quantize_t.embed", "enc_b.blocks."], "a VQ-VAE-2 whose codebooks are kept under other names (vq-vae-2-pytorch)"),
+    (
+        &["quantize_t.embed", "enc_b.blocks."],
+        "a VQ-VAE-2 whose codebooks are kept under other names (vq-vae-2-pytorch)",
+    ),
     (&["_vq_vae._embedding.weight"], "a VQ-VAE whose codebook is kept under another name (pytorch-vq-vae)"),
     (&["_codebook.embed"], "a model with a codebook of vector-quantize-pytorch"),
     (&["unet."], "a diffusion model"),
@@ -185,7 +191,10 @@ mod tests {
             let kind = FileKind::of(bytes).to_string();
             assert!(kind.contains(text), "{text}: {kind}");
         };
-        says(b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1234\n", "pointer to a file of 1234 bytes");
+        says(
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1234\n",
+            "pointer to a file of 1234 bytes",
+        );
         says(b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer");
         says(b"\n<!DOCTYPE html><html>", "a web page");
         says(b"\x93NUMPY\x01\0", "NumPy array");
@@ -204,10 +213,14 @@ mod tests {
     #[test]
     fn models_of_others_are_told_by_their_names() {
         let told = |names: &[&str]| foreign_model(names.iter().copied());
-        assert_eq!(told(&["encoder.conv_in.weight", "encoder.down.0.block.0.conv1.weight", "quantize.embedding.weight"]),
-            Some("a VQGAN checkpoint (taming-transformers)"));
-        assert_eq!(told(&["encoder.down_blocks.0.x", "decoder.up_blocks.0.x", "quantize.embedding.weight"]),
-            Some("a VQModel of diffusers"));
+        assert_eq!(
+            told(&["encoder.conv_in.weight", "encoder.down.0.block.0.conv1.weight", "quantize.embedding.weight"]),
+            Some("a VQGAN checkpoint (taming-transformers)")
+        );
+        assert_eq!(
+            told(&["encoder.down_blocks.0.x", "decoder.up_blocks.0.x", "quantize.embedding.weight"]),
+            Some("a VQModel of diffusers")
+        );
         assert_eq!(told(&["_encoder._conv_1.weight", "_vq_vae._w"]), None);
         assert_eq!(told(&["enc_b.blocks.0.weight", "quantize_t._w"]), None);
         assert!(foreign_config("{\"_class_name\": \"VQModel\"}").unwrap().contains("VQModel"));

@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn the_layers_are_those_of_the_model() {
         let text = describe_network(&ModelConfig::vqvae());
-        for part in ["(3 → 64)", "(64 → 128)", "128 → 32 → 128", "skip is rectified", "[512, 64]", "multiple of 4"] {
+        for part in ["(3 → 64)", "(64 → 128)", "128 → 32 → 128", "skip is rectified", "[512, 64]", "multiple of 4"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
         let text = describe_network(&ModelConfig::vqvae2());
