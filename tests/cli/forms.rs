@@ -252,6 +252,8 @@ fn arrays_of_pictures_of_several_sizes_go_both_ways() {
     let report = space.json(&["encode", "p", "-o", "u.npy", "--size", "32x24"]);
     assert_eq!(report["npy"], serde_json::json!(["u.npy"]));
     assert_eq!(parts(&space.path("u.npy")).1, "3, 6, 8,");
+    let finished = space.run(&["encode", "-", "-o", "c.safetensors"]);
+    assert!(finished.code == 2 && finished.stderr.contains("standard input"), "{}", finished.stderr);
     for (name, says) in [("c.npz", ".npy"), ("c.pt", ".npy"), ("c.png", ".npy"), ("-", "standard output")] {
         let finished = space.run(&["encode", "p", "-o", name]);
         assert_eq!(finished.code, 2, "{name}: {}", finished.stderr);

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::arguments::{ModelArgs, PictureArgs, size};
 use crate::failure::Usage;
-use crate::files::{create_folder_of, refuse_input, refuse_stream};
+use crate::files::{STREAM, create_folder_of, refuse_input, refuse_stream};
 use crate::models;
 use crate::output::{Block, Report, bytes, pictures, significant};
 use crate::pictures::{find, first_size, for_each_batch};
@@ -87,6 +87,12 @@ pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
     let as_npy = is_npy(&args)?;
     let preprocess = preprocess(&args);
     preprocess.check()?;
+    if args.pictures.images.iter().any(|image| image == STREAM) {
+        bail!(Usage(
+            "- as a picture would be standard input, from which none is read: name a file (./- for one of that name)"
+                .to_string()
+        ));
+    }
     let inputs = find(&args.pictures)?;
     let fitting = || preprocess.size().or_else(|| first_size(&inputs));
     let found = models::find_fitting(args.model.model.as_deref(), fitting, settings)?;

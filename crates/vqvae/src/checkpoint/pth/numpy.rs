@@ -95,3 +95,44 @@ fn half(bits: u16) -> f64 {
     };
     if bits >> 15 == 1 { -magnitude } else { magnitude }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(code: &str, big_endian: bool, bytes: &[u8]) -> Result<Node<'static>> {
+        scalar(&NumpyType { code: code.to_string(), big_endian }, bytes)
+    }
+
+    #[test]
+    fn scalars_of_every_type_are_read() {
+        let whole = |code: &str, big_endian, bytes: &[u8]| match read(code, big_endian, bytes) {
+            Ok(Node::Int(value)) => value,
+            _ => panic!("{code}"),
+        };
+        assert_eq!(whole("i8", false, &128i64.to_le_bytes()), 128);
+        assert_eq!(whole("i4", true, &(-5i32).to_be_bytes()), -5);
+        assert_eq!(whole("u1", false, &[200]), 200);
+        assert_eq!(whole("i1", false, &[200]), -56);
+        let number = |code: &str, bytes: &[u8]| match read(code, false, bytes) {
+            Ok(Node::Float(value)) => value,
+            _ => panic!("{code}"),
+        };
+        assert_eq!(number("f4", &0.25f32.to_le_bytes()), 0.25);
+        assert_eq!(number("f8", &0.1f64.to_le_bytes()), 0.1);
+        assert_eq!(number("f2", &[0x00, 0xC1]), -2.5);
+        assert_eq!(number("u8", &u64::MAX.to_le_bytes()), u64::MAX as f64);
+        assert!(matches!(read("b1", false, &[1]), Ok(Node::Bool(true))));
+        let text = [b'h', 0, 0, 0, 0xE4, 0, 0, 0, 0, 0, 0, 0];
+        assert!(matches!(read("U3", false, &text), Ok(Node::OwnText(text)) if text == "hä"));
+        assert!(matches!(read("M8", false, &[0; 8]), Ok(Node::None)));
+    }
+
+    #[test]
+    fn scalars_of_another_size_are_refused() {
+        for (code, bytes) in [("i8", 4), ("b1", 0), ("f8", 9), ("U2", 4), ("U99999999", 8), ("U400", 1600)] {
+            assert!(read(code, false, &vec![0; bytes]).is_err(), "{code}");
+        }
+        assert!(read("U1", false, &[0xFF; 4]).is_err());
+    }
+}
