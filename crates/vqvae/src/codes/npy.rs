@@ -191,7 +191,8 @@ mod tests {
         assert_eq!(parse(&odd), Ok(expected));
         let scalar = made(&header("|u1", "False", "()"), &[9]);
         assert_eq!(parse(&scalar), Ok(Array { shape: vec![], values: vec![9] }));
-        let second = [MAGIC, &[2, 0], &53u32.to_le_bytes(), header("|u1", "False", "(1,)").as_bytes(), &[7]].concat();
+        let text = header("|u1", "False", "(1,)");
+        let second = [MAGIC, &[2, 0], &(text.len() as u32).to_le_bytes(), text.as_bytes(), &[7]].concat();
         assert_eq!(parse(&second).map(|array| array.values), Ok(vec![7]));
     }
 
