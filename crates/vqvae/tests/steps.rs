@@ -153,6 +153,8 @@ fn data() -> DataSet {
         valid,
         test: Vec::new(),
         unreadable: Vec::new(),
+        passed_over: Default::default(),
+        remarks: Default::default(),
     }
 }
 

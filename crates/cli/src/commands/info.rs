@@ -61,16 +61,18 @@ pub fn run(args: InfoArgs, settings: &Settings) -> Result<InfoReport> {
     let found = models::find(&args.model, settings)?;
     let model = found.load(&settings.compute()?)?;
     let config = model.config().clone();
-    let levels = config.architecture.levels().iter().zip(model.quantizers()).map(|(level, quantizer)| LevelReport {
-        name: level.name,
-        stride: level.stride,
-        bits_per_pixel: metrics::bits_per_pixel(config.quantizer.num_codes, 1.0, (level.stride * level.stride) as f64),
-        stored_bits_per_pixel: f64::from(stored_bits(config.quantizer.num_codes))
-            / (level.stride * level.stride) as f64,
-        codebook_steps: quantizer.steps(),
+    let levels = config.architecture.levels().iter().zip(model.quantizers()).map(|(level, quantizer)| {
+        let pixels = (level.stride * level.stride) as f64;
+        Ok(LevelReport {
+            name: level.name,
+            stride: level.stride,
+            bits_per_pixel: metrics::bits_per_pixel(config.quantizer.num_codes, 1.0, pixels),
+            stored_bits_per_pixel: f64::from(stored_bits(config.quantizer.num_codes)) / pixels,
+            codebook_steps: quantizer.steps()?,
+        })
     });
     Ok(InfoReport {
-        levels: levels.collect(),
+        levels: levels.collect::<Result<_>>()?,
         grid_layout: grid_layout(&config.quantizer.grid),
         parameters: model.parameter_count()?,
         fingerprint: model.fingerprint()?,
