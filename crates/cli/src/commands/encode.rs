@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use ksom_datasets::{Crop, Filter, Preprocess, Resize, ResizeMode};
+use ksom_datasets::Preprocess;
+use ksom_datasets::loading::{Crop, Filter, Resize, ResizeMode};
 use ksom_vqvae::CodesFile;
 use ksom_vqvae::codes::{Packing, grid_layout};
 use ksom_vqvae::evaluation::metrics;
