@@ -97,7 +97,7 @@ impl GivenCodes {
                 });
                 bare(arrays.collect::<Result<_>>()?)
             }
-            other => Err(other.instead_of("codes (safetensors or .npy)", path)),
+            other => Err(Error::file(path, other.instead("codes (safetensors or .npy)"))),
         }
     }
 }

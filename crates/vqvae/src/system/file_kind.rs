@@ -2,9 +2,6 @@
 //! name wherever a file is opened.
 
 use std::fmt;
-use std::path::Path;
-
-use crate::error::Error;
 
 /// So many first bytes are enough to tell.
 pub(crate) const HEAD: usize = 1024;
@@ -109,12 +106,7 @@ impl FileKind {
         }
     }
 
-    /// The error of having found this where `expected` was.
-    pub(crate) fn instead_of(&self, expected: &str, path: &Path) -> Error {
-        Error::file(path, self.instead(expected))
-    }
-
-    /// The same without the file's name.
+    /// That this was found where `expected` was.
     pub(crate) fn instead(&self, expected: &str) -> String {
         format!("expected {expected}, found {self}")
     }

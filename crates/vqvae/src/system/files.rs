@@ -138,7 +138,7 @@ impl TensorFile {
             FileKind::Safetensors | FileKind::Unknown => {
                 Error::file(path, format!("expected a safetensors file: {error}"))
             }
-            other => other.instead_of("a safetensors file", path),
+            other => Error::file(path, other.instead("a safetensors file")),
         }
     }
 

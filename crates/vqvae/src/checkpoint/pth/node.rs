@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::numpy::NumpyType;
 use super::value::{PthValue, StorageType, TensorRef};
 
 /// Most values that the result may hold, with shared ones counted each time.
@@ -16,6 +15,14 @@ const MAX_DEPTH: usize = 64;
 pub(super) type Result<T, E = String> = std::result::Result<T, E>;
 /// The index of a node in the arena.
 pub(super) type Id = usize;
+
+/// A type of NumPy's, as far as scalars need it.
+#[derive(Clone, Debug)]
+pub(super) struct NumpyType {
+    /// Its code, such as `i8`.
+    pub(super) code: String,
+    pub(super) big_endian: bool,
+}
 
 /// One object of the stack machine.
 pub(super) enum Node<'a> {

@@ -3,18 +3,10 @@
 //! Source: `numpy/_core/multiarray` (`scalar`), `numpy.dtype.__reduce__`, and `_codecs.encode`, by which protocol 2
 //! writes bytes as text.
 
-use super::node::{Node, Result};
+use super::node::{Node, NumpyType, Result};
 
 /// The most bytes of a scalar, which is a number or a short text. Longer ones are arrays, which nobody asks for.
 const MAX_BYTES: usize = 1 << 10;
-
-/// A type of NumPy's, as far as scalars need it.
-#[derive(Clone, Debug)]
-pub(super) struct NumpyType {
-    /// Its code, such as `i8`.
-    code: String,
-    pub(super) big_endian: bool,
-}
 
 /// What a call of NumPy's, or of those that its scalars are written with, gives; `None` where it is another one.
 pub(super) fn call<'a>(module: &str, name: &str, arguments: &[&Node<'_>]) -> Result<Option<Node<'a>>> {
