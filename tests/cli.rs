@@ -1,5 +1,7 @@
 //! The `ksom` binary from end to end, as a user meets it.
 
+#[path = "cli/checkpoints.rs"]
+mod checkpoints;
 #[path = "cli/codes.rs"]
 mod codes;
 #[path = "cli/experiment.rs"]
@@ -8,6 +10,8 @@ mod experiment;
 mod faults;
 #[path = "cli/figures.rs"]
 mod figures;
+#[path = "cli/forms.rs"]
+mod forms;
 #[path = "cli/hostile.rs"]
 mod hostile;
 #[cfg(feature = "hub")]

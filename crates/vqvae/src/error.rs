@@ -35,6 +35,14 @@ pub enum Error {
         /// What was expected and found.
         message: String,
     },
+    /// Weights that nothing tells the configuration of.
+    #[error(
+        "{}: bare weights, with nothing that says what the model is: its configuration is needed, too", path.display()
+    )]
+    Unconfigured {
+        /// The file.
+        path: PathBuf,
+    },
     /// Weights do not fit the model.
     #[error("{origin}: the weights do not fit the configuration: {}", problems.join("; "))]
     Weights {

@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::arguments::{ModelArgs, PictureArgs};
 use crate::failure::Usage;
 use crate::files::{
-    create_folder, format_of, picture_file_names, prepare_picture, refuse_existing, refuse_input, write_picture,
+    create_folder, create_folder_of, format_of, picture_file_names, prepare_picture, refuse_existing, refuse_input,
+    write_picture,
 };
 use crate::loss::Loss;
 use crate::models;
@@ -76,6 +77,7 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
         {
             let loss = Loss::measure(&model, original, codes, reconstruction)?;
             let output = &outputs[number];
+            create_folder_of(output)?;
             if args.side_by_side {
                 write_picture(output, &sheet(&[vec![original.clone(), reconstruction.clone()]]))?;
             } else {

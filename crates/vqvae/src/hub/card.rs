@@ -4,9 +4,11 @@ use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
 use serde_json::json;
 
 use super::name::HubName;
+use crate::codes::{grid_layout, stored_bits};
 use crate::error::{Error, Result};
 use crate::evaluation::metrics::bits_per_pixel;
 use crate::model::config::{ArchitectureKind, ModelConfig, Provenance};
+use crate::model::network::description::describe_network;
 use crate::record::recorded::RecordedMetrics;
 
 /// The license that a card names where none was chosen: the Hub's word for one that is not in its list.
@@ -56,9 +58,12 @@ pub(crate) fn write_card(
          From Rust (crate `ksom-vqvae`, feature `hub`):\n\n```rust\n\
          let model = ksom_vqvae::Model::from_pretrained(\"{repository}\", &ksom_vqvae::Compute::cpu())?;\n\
          let codes = model.encode_images(&pictures)?;\n```\n\n\
-         The weights are plain safetensors with the tensor names of the paper's own PyTorch code.\n\n",
+         The weights are plain safetensors with the tensor names of the paper's own PyTorch code; \
+         [ksom_torch.py](https://github.com/ksom-rs/ksom/blob/main/examples/python/ksom_torch.py) loads them in PyTorch.\n\n",
         repository = name.repository()
     );
+    card += &format!("## The codes\n\n{}\n\n", codes(config));
+    card += &format!("## The network\n\n{}\n", describe_network(config));
     card += &format!("## Training\n\n{}\n\n", training(&config.provenance));
     card += &figures(metrics);
     card + "## Intended use and limits\n\n\
@@ -153,6 +158,27 @@ fn summary(config: &ModelConfig) -> String {
     format!("A {network} whose codebook {codebook}. It turns {}.", levels.join(", and "))
 }
 
+/// What codes mean and what they take.
+fn codes(config: &ModelConfig) -> String {
+    let quantizer = &config.quantizer;
+    let stored = stored_bits(quantizer.num_codes);
+    let levels: Vec<String> = config
+        .architecture
+        .levels()
+        .iter()
+        .map(|level| {
+            let bits = |each: f64| rounded(each / (level.stride * level.stride) as f64);
+            let (exact, stored_bits) = (bits((quantizer.num_codes as f64).log2()), bits(f64::from(stored)));
+            format!(
+                "- `{}`: [H/{1}, W/{1}], rows from top to bottom; {exact} bits per pixel, {stored_bits} as stored (u{stored})",
+                level.name, level.stride
+            )
+        })
+        .collect();
+    let layout = grid_layout(&quantizer.grid);
+    format!("{}\n\nOn the codebook's grid {layout}.", levels.join("\n"))
+}
+
 fn training(provenance: &Provenance) -> String {
     let mut lines = Vec::new();
     if let Some(base) = &provenance.base_model {
@@ -215,7 +241,15 @@ mod tests {
         let name: HubName = "owner/tuned".parse().unwrap();
         let mut config = ModelConfig::vqvae();
         let bare = write_card(&name, &config, &RecordedMetrics::default(), &CardOptions::default());
-        for text in ["license: other\n", "library_name: candle\n", "Not recorded.", "512 codes", "owner/tuned"] {
+        for text in [
+            "license: other\n",
+            "library_name: candle\n",
+            "Not recorded.",
+            "512 codes",
+            "owner/tuned",
+            "(k % 32, k // 32)",
+            "skip is rectified",
+        ] {
             assert!(bare.contains(text), "{text}: {bare}");
         }
         for text in ["model-index", "base_model", "datasets", "## Figures"] {

@@ -2,6 +2,7 @@
 
 pub(crate) mod compute;
 pub(crate) mod digest;
+pub(crate) mod file_kind;
 pub(crate) mod files;
 pub(crate) mod memory;
 pub(crate) mod pool;
