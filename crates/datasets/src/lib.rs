@@ -65,7 +65,7 @@ pub use keep::KeepSource;
 pub use loader::{Batch, Loader, LoaderOptions, batches};
 pub use memory::MemorySource;
 pub use normalization::Normalization;
-pub use open::{DataOptions, DataSet, NamedSource, OnUnreadable, Part, Validation, open};
+pub use open::{DataOptions, DataSet, NamedSource, OnUnreadable, Part, Validation, open, open_again};
 pub use order::{Batches, Order};
 pub use preprocess::{Crop, Filter, Preprocess, Resize, ResizeMode};
 pub use source::{Concat, ImageSource, Subset, Version};

@@ -111,6 +111,16 @@ impl DataSpec {
         &self.members
     }
 
+    /// The same data sets by paths that mean the same in every folder. A path stays as it is where the current folder
+    /// has no name in Unicode.
+    pub fn absolute(&self) -> Self {
+        let members = self.members.iter().map(|member| {
+            let path = std::env::current_dir().ok().and_then(|here| below(&here, &member.path));
+            Member { kind: member.kind, path: path.unwrap_or_else(|| member.path.clone()) }
+        });
+        Self { members: members.collect() }
+    }
+
     /// The specification of one data set at `path`, of a given kind.
     ///
     /// # Errors
@@ -162,6 +172,17 @@ impl From<DataSpec> for String {
     fn from(spec: DataSpec) -> Self {
         spec.to_string()
     }
+}
+
+/// `path` as seen from `folder`, from the root on. What would be a pattern in the folder's own name is none.
+fn below(folder: &Path, path: &str) -> Option<String> {
+    if Path::new(path).is_absolute() {
+        return Some(path.to_owned());
+    }
+    let folder = folder.to_str()?;
+    let is_pattern = path.contains(['*', '?', '[']) && !Path::new(path).exists();
+    let folder = if is_pattern { glob::Pattern::escape(folder) } else { folder.to_owned() };
+    Some(Path::new(&folder).join(path).to_str()?.to_owned())
 }
 
 /// Splits at single plus signs; two in a row stand for one.
@@ -218,6 +239,19 @@ mod tests {
         assert_eq!(spec.members()[0].path(), Path::new(r"C:\pictures"));
         assert_eq!(spec.members()[1].kind(), Some(DataKind::ImageNet));
         assert_eq!(spec.members()[1].path(), Path::new(r"D:\data"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn absolute_paths_mean_the_same_everywhere() {
+        assert_eq!(below(Path::new("/h/[a]"), "b+c").unwrap(), "/h/[a]/b+c");
+        assert_eq!(below(Path::new("/h/[a]"), "b/*.png").unwrap(), "/h/[[]a[]]/b/*.png");
+        assert_eq!(below(Path::new("/h"), "/b").unwrap(), "/b");
+        let spec: DataSpec = "folder:/a+mnist:b++c".parse().unwrap();
+        let absolute = spec.absolute();
+        assert_eq!(absolute.members()[0], spec.members()[0]);
+        assert!(absolute.members()[1].path().is_absolute() && absolute.members()[1].path().ends_with("b+c"));
+        assert_eq!(absolute.to_string().parse::<DataSpec>().unwrap(), absolute);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Training: batches → model → loss → optimizer → checkpoint, reporting events as it goes.
 //!
 //! A run directory is a model directory (`config.json` and `model.safetensors` of the best validation so far) with
-//! `recipe.toml`, `metrics.jsonl`, `training.safetensors` (the state to continue from), `.lock` (held while a training runs) and `last/` (the model at the
+//! `recipe.toml`, `sources.json`, `metrics.jsonl`, `training.safetensors` (the state to continue from), `.lock` (held while a training runs) and `last/` (the model at the
 //! last step, once the run has ended or was stopped).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
-use ksom_datasets::{Batch, DataOptions, DataSet, DataSpec, ImageSource, Loader, LoaderOptions, Order, Preprocess};
+use ksom_datasets::{Batch, DataOptions, DataSet, DataSpec, Loader, LoaderOptions, Order, Preprocess};
 use ksom_kernels::AdamW;
 
 use crate::checkpoint::{finite, is_finite};
@@ -24,6 +24,7 @@ use crate::training::events::{Event, Flow, StepReport, Summary, ValidationReport
 use crate::training::optimizer::Optimizer;
 use crate::training::recipe::{NormalizationChoice, Recipe};
 use crate::training::run_lock::RunLock;
+use crate::training::sources::{Sources, fingerprint};
 use crate::training::state::{Best, Progress, TrainingState, check_resumable, training_path};
 use crate::training::step::{StepOutcome, train_step};
 
@@ -50,7 +51,11 @@ pub struct DataAccess {
 impl DataAccess {
     /// The data set, and what is left to do to each picture.
     fn open(&self, spec: &DataSpec, recipe: &Recipe) -> Result<(DataSet, Preprocess)> {
-        let data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
+        self.prepare(ksom_datasets::open(spec, &recipe.data_options(&self.options))?, recipe)
+    }
+
+    /// The same for a data set that is open.
+    fn prepare(&self, data: DataSet, recipe: &Recipe) -> Result<(DataSet, Preprocess)> {
         let preprocess = recipe.data.preprocess();
         match &self.cache {
             None => Ok((data, preprocess)),
@@ -128,6 +133,7 @@ impl Trainer {
         };
         // Settled, so that resuming measures nothing anew.
         recipe.data.normalization = NormalizationChoice::Given(normalization);
+        let sources = Sources::of(spec, &access.options, &data, base.as_ref().map(|base| base.name.as_str()));
         let (mut model, base_model, base_revision) = match base {
             Some(Base { model, name, revision }) if recipe.training.restart_neighborhood => {
                 (model.restart_neighborhood()?, Some(name), revision)
@@ -154,6 +160,7 @@ impl Trainer {
         let lock = RunLock::acquire(run)?;
         refuse_used(run)?;
         write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
+        sources.write(run)?;
         let progress = Progress::new(spec.to_string(), fingerprint(data.train.as_ref()));
         let trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess), progress)?;
         // The run directory is a model directory, and can be resumed, from the start.
@@ -172,21 +179,9 @@ impl Trainer {
         let lock = RunLock::acquire(run)?;
         let state = TrainingState::read(run)?;
         let recipe = Recipe::read(&recipe_path(run), &[])?;
-        let stored: DataSpec;
-        let spec = match spec {
-            Some(spec) => spec,
-            None => {
-                stored = state.progress.data.parse()?;
-                &stored
-            }
-        };
-        let (data, preprocess) = access.open(spec, &recipe)?;
-        if fingerprint(data.train.as_ref()) != state.progress.data_fingerprint {
-            return Err(Error::Invalid(format!(
-                "{spec} does not hold the training images that {} was started with: their number or names have changed",
-                run.display()
-            )));
-        }
+        let (progress, options) = (&state.progress, recipe.data_options(&access.options));
+        let data = Sources::open(run, spec, &progress.data, &options, &progress.data_fingerprint)?;
+        let (data, preprocess) = access.prepare(data, &recipe)?;
         let config = ModelConfig::read(&crate::model::config::config_path(run))?;
         check_memory(&config, &recipe, &data, &preprocess)?;
         let origin = training_path(run);
@@ -465,15 +460,4 @@ fn describe(spec: &DataSpec, data: &DataSet) -> String {
         .collect();
     let validated: usize = data.valid.iter().map(|(_, source)| source.len()).sum();
     format!("{}: {} images trained on, {validated} validated on", names.join(" + "), data.train.len())
-}
-
-/// A hash of the number and names of the training images.
-fn fingerprint(source: &dyn ImageSource) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    for index in 0..source.len() {
-        hash.update(source.name(index));
-        hash.update([0]);
-    }
-    crate::system::digest::hexadecimal(&hash.finalize())
 }
