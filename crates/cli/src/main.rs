@@ -1,5 +1,6 @@
 //! The `ksom` command.
 
+mod advice;
 mod allocator;
 mod arguments;
 mod before_after;

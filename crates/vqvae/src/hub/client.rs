@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::name::HubName;
 use super::settings::Hub;
 use super::waiting;
-use crate::error::{Error, Result};
+use crate::error::{Error, HubProblem, Result};
 
 /// The largest answer of the Hub's interface that is read, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -196,7 +196,11 @@ impl<'a> Client<'a> {
     pub(crate) fn error(&self, failure: Failure) -> Error {
         match failure {
             Failure::Local(error) => error,
-            other => Error::Hub { subject: self.name.to_string(), message: self.hide_token(&other.message()) },
+            other => Error::Hub {
+                subject: self.name.to_string(),
+                problem: other.problem(),
+                message: self.hide_token(&other.message()),
+            },
         }
     }
 
@@ -215,6 +219,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 pub(crate) fn cannot_start(name: &HubName, error: &dyn std::error::Error) -> Error {
     Error::Hub {
         subject: name.to_string(),
+        problem: HubProblem::Unavailable,
         message: format!(
             "cannot make secure connections: {}; install the system's CA certificates (on Debian: ca-certificates)",
             causes(error)

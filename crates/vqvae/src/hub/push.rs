@@ -14,7 +14,7 @@ use super::package::{Package, PushOptions, Pushed};
 use super::settings::Hub;
 use super::upload::Batch;
 use super::xet;
-use crate::error::{Error, Result};
+use crate::error::{Error, HubProblem, Result};
 
 /// Pull requests have revisions of their own.
 const PULL_REQUESTS: &str = "refs/pr/";
@@ -40,17 +40,19 @@ impl Hub {
         options: &PushOptions,
         on_event: &mut dyn FnMut(HubEvent),
     ) -> Result<Pushed> {
-        let refused = |message: &str| Error::Hub { subject: name.to_string(), message: message.to_string() };
+        let refused =
+            |problem, message: &str| Error::Hub { subject: name.to_string(), problem, message: message.to_string() };
         if self.offline {
-            return Err(refused("nothing can be pushed while HF_HUB_OFFLINE is set: unset it"));
+            return Err(refused(HubProblem::Offline, "nothing can be pushed while HF_HUB_OFFLINE is set: unset it"));
         }
         if self.token.is_none() {
             return Err(refused(
+                HubProblem::Authentication,
                 "pushing needs a token with write access: set HF_TOKEN, or log in with `hf auth login`",
             ));
         }
         if name.commit().is_some() {
-            return Err(refused("a commit cannot be pushed to: name a branch"));
+            return Err(refused(HubProblem::Refused, "a commit cannot be pushed to: name a branch"));
         }
         let client = Client::new(self, name)?;
         push(&client, package, options, on_event).map_err(|failure| client.error(failure))

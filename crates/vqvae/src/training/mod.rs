@@ -1,22 +1,27 @@
 //! Training: a recipe and data in, a model directory out, step by step and resumable to the bit.
 
+pub(crate) mod access;
 pub(crate) mod events;
 pub(crate) mod footprint;
 pub(crate) mod optimizer;
 pub(crate) mod recipe;
 pub(crate) mod run_lock;
+pub(crate) mod schedule;
 pub(crate) mod sources;
 pub(crate) mod stand_in;
+pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod trainer;
 
+pub use access::DataAccess;
 pub use events::{StepReport, Summary, ValidationReport};
 pub use footprint::require_for_training;
 pub use ksom_kernels::AdamW;
 pub use optimizer::Optimizer;
 pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, ResizeChoice, TrainingRecipe, ValidationPart};
+pub use schedule::{LearningRate, Schedule};
 pub use sources::base_folder;
+pub use start::Base;
 pub use state::Best;
-pub use step::{Backpropagation, StepOutcome, train_step};
-pub use trainer::{Base, DataAccess};
+pub use step::{Backpropagation, Loss, StepOutcome, train_step, train_step_with};

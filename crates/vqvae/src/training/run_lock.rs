@@ -26,10 +26,7 @@ impl RunLock {
             .open(&path)
             .map_err(|source| Error::io("open", &path, source))?;
         if !try_lock(&file) {
-            return Err(Error::Invalid(format!(
-                "another training is running in {}: wait for it or stop it, or choose another folder",
-                run.display()
-            )));
+            return Err(Error::Busy { run: run.to_path_buf() });
         }
         for folder in [run.to_path_buf(), run.join("last")] {
             remove_parts(&folder);
