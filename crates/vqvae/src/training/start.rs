@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::DType;
-use ksom_datasets::{DataSet, DataSpec, ImageSource, Normalization, Preprocess};
+use ksom_datasets::{DataSet, DataSpec, Normalization, Preprocess};
 use ksom_kernels::AdamW;
 
 use crate::checkpoint::finite;
@@ -59,7 +59,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// As [`Trainer::start`], on a data set that the caller has made, of any [`ImageSource`]; `name` is its name for the
+    /// As [`Trainer::start`], on a data set that the caller has made, of any [`ImageSource`](ksom_datasets::ImageSource); `name` is its name for the
     /// record. Such a training is resumed by [`Trainer::resume_on`].
     ///
     /// # Errors
