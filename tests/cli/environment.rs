@@ -80,8 +80,10 @@ fn fewer_threads_than_asked_for_will_do() {
         {
             let _ = std::fs::remove_dir_all(space.path("run"));
             let mut command = Command::new("setpriv");
-            let shell = format!("ulimit -u {limit}; exec \"$0\" \"$@\"");
-            command.args(&nobody[..3]).args(["sh", "-c", &shell, env!("CARGO_BIN_EXE_ksom")]).args(args);
+            command
+                .args(&nobody[..3])
+                .args(["prlimit", &format!("--nproc={limit}"), env!("CARGO_BIN_EXE_ksom")])
+                .args(args);
             command.env("RAYON_NUM_THREADS", threads.to_string());
             let finished = space.finish(&mut command);
             let told = finished.code == 1 && finished.stderr.contains("start a");

@@ -1,6 +1,6 @@
 //! Progress of files that come from the Hub or go there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -22,8 +22,9 @@ pub struct Transfer {
     pace: Pace,
     file: RefCell<String>,
     bar: RefCell<Option<ProgressBar>>,
-    /// Why the last try failed, so that it is told once.
-    told: RefCell<String>,
+    /// Whether it was told that something is tried again, since the last bytes came.
+    told: Cell<bool>,
+    bytes: Cell<u64>,
 }
 
 impl Transfer {
@@ -33,7 +34,8 @@ impl Transfer {
             pace: Pace::new(console),
             file: RefCell::default(),
             bar: RefCell::default(),
-            told: RefCell::default(),
+            told: Cell::default(),
+            bytes: Cell::default(),
         }
     }
 
@@ -52,9 +54,9 @@ impl Transfer {
         }
     }
 
-    /// Once for each reason, but for each wait that is worth telling.
+    /// Once until there is progress, but for each wait that is worth telling.
     fn retrying(&self, reason: &str, wait: Duration) {
-        let new = self.told.replace(reason.to_string()) != reason;
+        let new = !self.told.replace(true);
         match wait.as_secs() {
             0..LONG_WAIT if new => self.line(&format!("trying again: {reason}")),
             0..LONG_WAIT => {}
@@ -63,6 +65,9 @@ impl Transfer {
     }
 
     fn downloading(&self, file: &str, done: u64, of: u64) {
+        if self.bytes.replace(done) < done {
+            self.told.set(false);
+        }
         if *self.file.borrow() != file {
             self.finish();
             *self.file.borrow_mut() = file.to_string();

@@ -198,12 +198,20 @@ impl Hub {
             let Some(name) = repository.strip_prefix(PREFIX).and_then(|rest| rest.split_once("--")) else { continue };
             let Ok(name) = format!("{}/{}", name.0, name.1).parse::<HubName>() else { continue };
             let cache = RepositoryCache::new(&self.cache, &name);
+            if let Err(error) = cache.check_folders() {
+                let config = |commit: &String| cache.snapshot(commit).join(MODEL_FILES[0]);
+                let of_others = |path: &PathBuf| path.exists() && ModelConfig::read(path).is_err();
+                if !entries(&cache.folder.join("snapshots")).iter().map(config).any(|path| of_others(&path)) {
+                    models.push(Err(error));
+                }
+                continue;
+            }
             let references = references(&cache.folder.join("refs"), "");
             for commit in entries(&cache.folder.join("snapshots")) {
                 let model = cache.model(&commit);
                 let [config, weights] = MODEL_FILES.map(|file| model.folder.join(file));
                 let (Ok(config), Ok(weights)) = (ModelConfig::read(&config), fs::metadata(weights)) else { continue };
-                if let Err(error) = cache.check_folders().and_then(|()| cache.check_inside(&model.folder)) {
+                if let Err(error) = cache.check_inside(&model.folder) {
                     models.push(Err(error));
                     continue;
                 }

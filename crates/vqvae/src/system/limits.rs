@@ -49,14 +49,16 @@ fn left(limit: u64, used: u64, files: [u64; 2]) -> Option<u64> {
     (limit < NO_LIMIT).then(|| limit.saturating_sub(held))
 }
 
-/// What `ulimit -v` and `ulimit -d` leave.
+/// What `ulimit -v` and `ulimit -d` leave at most. Addresses that are only reserved are not taken yet: the allocator and
+/// the threads reserve many.
 fn process_limit(root: &Path) -> Option<u64> {
-    let (limits, status) = (read(root, "proc/self/limits")?, read(root, "proc/self/status")?);
-    [("Max address space", "VmSize:"), ("Max data size", "VmData:")]
+    let limits = read(root, "proc/self/limits")?;
+    let used = field(&read(root, "proc/self/status")?, "VmRSS:")?;
+    ["Max address space", "Max data size"]
         .into_iter()
-        .filter_map(|(limit, used)| {
+        .filter_map(|limit| {
             let soft = limits.lines().find_map(|line| line.strip_prefix(limit))?.split_whitespace().next()?;
-            Some(soft.parse::<u64>().ok()?.saturating_sub(field(&status, used)?))
+            Some(soft.parse::<u64>().ok()?.saturating_sub(used))
         })
         .min()
 }
@@ -132,7 +134,7 @@ mod tests {
                  Max address space         {space}                unlimited            bytes     \n"
             )
         };
-        let status = "VmPeak:	  900 kB\nVmSize:	  400 kB\nVmData:	  100 kB\n";
+        let status = "VmPeak:	  900 kB\nVmSize:	  800 kB\nVmRSS:	  100 kB\n";
         let g = 1u64 << 30;
         let cases: [(&str, &[(&str, &str)], u64); 14] = [
             ("nothing else is known", &[], 8 * g),
@@ -205,7 +207,7 @@ mod tests {
             (
                 "address space",
                 &[("proc/self/limits", &limits("1048576", "unlimited")), ("proc/self/status", status)],
-                { 1_048_576 - 400 * 1024 },
+                { 1_048_576 - 102_400 },
             ),
             ("data", &[("proc/self/limits", &limits("unlimited", "204800")), ("proc/self/status", status)], 102_400),
         ];

@@ -145,6 +145,10 @@ impl Sources {
                 return Err(differ(differences));
             }
         }
+        if data.unreadable.is_empty() {
+            let reason = "it could not be read when the training started";
+            data.unreadable = data.left_out.iter().flatten().map(|name| (name.clone(), reason.to_string())).collect();
+        }
         sources.data = spec.absolute();
         sources.skip_unreadable |= options.on_unreadable == OnUnreadable::Skip;
         if sources.skip_unreadable {
