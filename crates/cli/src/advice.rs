@@ -1,35 +1,28 @@
 //! What helps on the command line after an error of the library, which knows of no options.
 
-use std::io::ErrorKind;
-
 use ksom_datasets::DatasetError;
 use ksom_vqvae::Error;
+
+/// What helps where a picture of a data set cannot be read.
+const LEAVE_OUT: &str = "--skip-unreadable leaves out pictures that cannot be read";
 
 /// The options that help, if one does.
 pub fn on(error: &anyhow::Error) -> Option<&'static str> {
     let error = error.chain().find_map(|cause| cause.downcast_ref::<Error>())?;
     Some(match error {
+        Error::Data(DatasetError::Image { .. } | DatasetError::TooLarge { .. }) => LEAVE_OUT,
+        Error::Data(DatasetError::Io { path, .. }) if path.is_file() => LEAVE_OUT,
         Error::NoModel { .. } => "`ksom list` names known models",
         Error::NoTraining { .. } => "start the training without --resume",
         Error::TrainingExists { .. } => "resume it with --resume, or choose another folder",
         Error::NoData { .. } => "or name some with --data",
         Error::NoPictures { .. } => "name their new place with --data",
-        Error::Data(error) if is_of_a_picture(error) => "--skip-unreadable passes over pictures that cannot be read",
         Error::TooFewImages { .. } => "such as --set valid_fraction=0.5",
         Error::Sides { .. } => "--set 'size=[WIDTH,HEIGHT]'",
         Error::NotFinite { .. } => "--set lr=...",
         Error::Device { device, .. } if device != "cpu" => "or use --device cpu",
         _ => return None,
     })
-}
-
-/// Whether it is one picture that cannot be read, and others may be.
-fn is_of_a_picture(error: &DatasetError) -> bool {
-    match error {
-        DatasetError::Image { .. } | DatasetError::TooLarge { .. } => true,
-        DatasetError::Io { doing: "read", source, .. } => source.kind() != ErrorKind::NotFound,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use image::RgbImage;
-use ksom_datasets::NamedSource;
+use ksom_datasets::sets::NamedSource;
 use ksom_vqvae::evaluation::{EvaluateOptions, Evaluation, evaluate};
 use ksom_vqvae::record::record_evaluation;
 use ksom_vqvae::{Model, Trainer};

@@ -4,20 +4,22 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use ksom_datasets::{DataOptions, DataSet, DataSpec, NamedSource, OnUnreadable, Preprocess, open};
+use ksom_datasets::sets::{NamedSource, OnUnreadable};
+use ksom_datasets::{DataOptions, DataSet, DataSpec, DatasetError, Preprocess, open};
 use ksom_vqvae::training::{RECIPES, ResizeChoice};
-use ksom_vqvae::{Model, Recipe};
+use ksom_vqvae::{Error, Model, Recipe};
 use serde::Serialize;
 
-use crate::arguments::size;
+use crate::arguments::{data_spec, size};
 use crate::console::Console;
+use crate::left_out::{RemarksAtEnd, tell_left_out};
 use crate::models::FoundModel;
 
 /// Arguments of every command that measures a model on a data set.
 #[derive(Args)]
 pub struct PartArgs {
     /// The pictures: a path, or KIND:PATH as for `ksom train`
-    #[arg(long, value_name = "DATA")]
+    #[arg(long, value_name = "DATA", value_parser = data_spec())]
     pub data: DataSpec,
     /// Which part of the data set; the split is that of the model's training where it is known [default: test if the
     /// data set has one, else its own validation part, else everything]
@@ -48,6 +50,19 @@ pub struct Chosen {
     pub part: PartName,
     pub sources: Vec<NamedSource>,
     pub preprocess: Preprocess,
+    /// Tells at the end what was odd about pictures.
+    pub _remarks: RemarksAtEnd,
+}
+
+/// An error on the way through a data set, with the option that helps.
+pub fn advised(error: Error, doing: String) -> anyhow::Error {
+    let advice = match &error {
+        Error::Data(DatasetError::Sizes { .. } | DatasetError::Crop { .. }) => {
+            " (--size WxH brings all pictures to one size)"
+        }
+        _ => "",
+    };
+    anyhow::Error::new(error).context(format!("{doing}{advice}"))
 }
 
 impl PartArgs {
@@ -61,17 +76,22 @@ impl PartArgs {
         let unsplit =
             DataOptions { valid_fraction: 0.0, valid_from: Default::default(), valid_images: None, ..options };
         let wants_split = matches!(self.part, Some(PartName::Train | PartName::Valid));
-        let DataSet { train, valid, test, unreadable, .. } =
-            open(&self.data, if wants_split { &options } else { &unsplit })?;
-        for (name, reason) in unreadable {
-            console.warn(&format!("left out {name}: {reason}"), None);
-        }
+        let data = open(&self.data, if wants_split { &options } else { &unsplit })?;
+        tell_left_out(&data, console);
+        let remarks = RemarksAtEnd::of(&data, console);
+        let DataSet { train, valid, test, .. } = data;
         let train = vec![("train".to_string(), train)];
         let (part, sources) = match self.part {
             Some(PartName::Train) => (PartName::Train, train),
             Some(PartName::Valid) => (PartName::Valid, valid),
             Some(PartName::Test) => (PartName::Test, test),
-            Some(PartName::All) => (PartName::All, train.into_iter().chain(valid).chain(test).collect()),
+            Some(PartName::All) => {
+                let called = |sources: Vec<NamedSource>, part: &'static str| {
+                    sources.into_iter().map(move |(name, source)| (format!("{name}, {part}"), source))
+                };
+                let all = train.into_iter().chain(called(valid, "validation")).chain(called(test, "test"));
+                (PartName::All, all.collect())
+            }
             None if !test.is_empty() => (PartName::Test, test),
             None if !valid.is_empty() => (PartName::Valid, valid),
             None => (PartName::All, train.into_iter().map(|(_, source)| ("all".to_string(), source)).collect()),
@@ -79,7 +99,7 @@ impl PartArgs {
         if sources.is_empty() {
             bail!("{} has no pictures in that part: choose another --part", self.data);
         }
-        Ok(Chosen { part, sources, preprocess: self.prepare(recipe.as_ref(), model) })
+        Ok(Chosen { part, sources, preprocess: self.prepare(recipe.as_ref(), model), _remarks: remarks })
     }
 
     /// What is done to pictures: as asked for, else as in training.

@@ -154,6 +154,8 @@ fn data() -> DataSet {
         test: Vec::new(),
         unreadable: Vec::new(),
         left_out: Vec::new(),
+        passed_over: Default::default(),
+        remarks: Default::default(),
     }
 }
 

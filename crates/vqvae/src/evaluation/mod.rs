@@ -6,7 +6,8 @@ pub mod metrics;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use ksom_datasets::{Converter, ImageSource, LoaderOptions, Preprocess};
+use ksom_datasets::loading::Converter;
+use ksom_datasets::{ImageSource, LoaderOptions, Preprocess};
 use ksom_quantizers::measures::{CodebookUsage, Topology};
 use serde::Serialize;
 
@@ -110,7 +111,7 @@ pub fn evaluate(
     let mut quality = QualityAccumulator::new();
 
     let loading = LoaderOptions { preprocess: options.preprocess, normalization, ..LoaderOptions::default() };
-    for batch in ksom_datasets::batches(source.clone(), options.batch_size, loading)? {
+    for batch in ksom_datasets::loading::batches(source.clone(), options.batch_size, loading)? {
         let pixels = batch?.pixels;
         let output = model.forward(&pixels)?;
         let reconstruction = output.reconstruction.detach().to_dtype(DType::F32)?.to_device(&Device::Cpu)?;

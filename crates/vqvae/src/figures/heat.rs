@@ -38,7 +38,7 @@ pub fn count_codes(
     let mut counts: Vec<Vec<u64>> =
         model.quantizers().into_iter().map(|quantizer| vec![0; quantizer.grid().len()]).collect();
     let mut images = 0;
-    for batch in ksom_datasets::batches(source.clone(), batch_size, loading)? {
+    for batch in ksom_datasets::loading::batches(source.clone(), batch_size, loading)? {
         let pixels: Tensor = batch?.pixels;
         for (counts, codes) in counts.iter_mut().zip(model.encode(&pixels)?) {
             for code in codes.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<u32>()? {

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ksom_datasets::{DataOptions, DataSet, DataSpec, ImageSource, OnUnreadable, open_again};
+use ksom_datasets::sets::{OnUnreadable, open_again};
+use ksom_datasets::{DataOptions, DataSet, DataSpec, ImageSource};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -118,7 +119,11 @@ impl Sources {
             (None, None) => recorded_spec.parse()?,
         };
         let opened = match &recorded {
-            Some(recorded) => open_again(&spec, options, &recorded.left_out),
+            Some(recorded) => {
+                let skip = recorded.skip_unreadable || options.on_unreadable == OnUnreadable::Skip;
+                let on_unreadable = if skip { OnUnreadable::Skip } else { OnUnreadable::Fail };
+                open_again(&spec, &DataOptions { on_unreadable, ..*options }, &recorded.left_out)
+            }
             // A run of an older version: pictures were left out as they are now, or none were.
             None => ksom_datasets::open(&spec, options).and_then(|data| {
                 let other = data.left_out.iter().any(|names| !names.is_empty())

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ksom_datasets::{DatasetError, ImageSource, RgbImage, Subset, Version};
+use ksom_datasets::sources::{Subset, Version};
+use ksom_datasets::{DatasetError, ImageSource, RgbImage};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};

@@ -5,6 +5,7 @@ use std::path::Path;
 use candle_core::DType;
 use ksom_datasets::{DataSet, DataSpec, Normalization, Preprocess};
 use ksom_kernels::AdamW;
+use ksom_quantizers::MAX_STEPS;
 
 use crate::checkpoint::finite;
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ use crate::system::files::write_atomic;
 use crate::training::access::DataAccess;
 use crate::training::footprint::require_for_training;
 use crate::training::optimizer::Optimizer;
-use crate::training::recipe::{MAX_STEPS, NormalizationChoice, Recipe};
+use crate::training::recipe::{NormalizationChoice, Recipe};
 use crate::training::run_lock::RunLock;
 use crate::training::sources::{Sources, fingerprint};
 use crate::training::state::{Progress, TrainingState, check_resumable, training_path};
@@ -229,7 +230,10 @@ fn settled(mut recipe: Recipe, base: Option<&Base>) -> Recipe {
 
 /// Refuses a training whose quantizers would have to count further than they can.
 fn check_steps(model: &Model, steps: u64) -> Result<()> {
-    let done = model.quantizers().iter().map(|quantizer| quantizer.steps()).max().unwrap_or(0);
+    let mut done = 0;
+    for quantizer in model.quantizers() {
+        done = done.max(quantizer.steps()?);
+    }
     if done.saturating_add(steps) <= MAX_STEPS {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 use ksom_kernels::Backend;
+use ksom_quantizers::Observation;
 
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -148,6 +149,7 @@ fn step(
     let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();
     let (mut reconstruction, mut quantizer_loss) = (0.0, 0.0);
     let mut perplexity = vec![0.0; model.config().architecture.levels().len()];
+    let mut observations: Vec<Observation> = Vec::new();
     for part in &pixels.chunk(accumulate, 0)? {
         // Parts need not be of one size.
         let share = part.dim(0)? as f64 / count as f64;
@@ -164,12 +166,18 @@ fn step(
             };
             gradients.insert(name, sum);
         }
-        model.observe(&found.levels)?;
+        let seen = model.observe(&found.levels)?;
+        observations = if observations.is_empty() { seen } else { add(observations, seen)? };
     }
     let grad_norm = finite("gradient's norm", optimizer.norm(&gradients)?)?;
     optimizer.step(&gradients, optimizer.clip_coefficient(grad_norm))?;
-    model.update_quantizers()?;
+    model.update_quantizers(observations)?;
     Ok(StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm })
+}
+
+/// The observations of two parts of a batch, level by level.
+fn add(before: Vec<Observation>, more: Vec<Observation>) -> Result<Vec<Observation>> {
+    before.into_iter().zip(more).map(|(before, more)| Ok(before.and(more)?)).collect()
 }
 
 fn scalar(tensor: &Tensor) -> Result<f64> {

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
-use ksom_datasets::{Batch, DataSet, Loader, LoaderOptions, Order, Preprocess};
+use ksom_datasets::loading::Batch;
+use ksom_datasets::{DataSet, Loader, LoaderOptions, Order, Preprocess};
+use ksom_quantizers::MAX_STEPS;
 
 use crate::checkpoint::is_finite;
 use crate::error::{Error, Result};
@@ -20,7 +22,7 @@ use crate::record::writer::MetricsLog;
 use crate::system::files::write_atomic;
 use crate::training::events::{Event, Flow, StepReport, Summary, ValidationReport};
 use crate::training::optimizer::Optimizer;
-use crate::training::recipe::{MAX_STEPS, Recipe};
+use crate::training::recipe::Recipe;
 use crate::training::run_lock::RunLock;
 use crate::training::state::{Best, Progress, TrainingState, training_path};
 use crate::training::step::{StepOutcome, train_step};

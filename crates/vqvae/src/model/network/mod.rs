@@ -9,7 +9,7 @@ pub(crate) mod vqvae2;
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use ksom_kernels::Backend;
-use ksom_quantizers::{Quantized, Quantizer, QuantizerConfig, QuantizerError};
+use ksom_quantizers::{Quantized, Quantizer, QuantizerConfig};
 
 use crate::error::Result;
 use crate::model::network::nn::Layout;
@@ -66,10 +66,8 @@ pub(crate) struct QuantizeLayer {
 impl QuantizeLayer {
     /// Takes the codebook's state from under `vb`, in f32 whatever the model's type.
     pub(crate) fn new(config: &QuantizerConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
-        let device = vb.device().clone();
-        let vb = vb.to_dtype(candle_core::DType::F32);
-        let mut state = |name: &str, shape: &[usize]| Ok::<_, QuantizerError>(vb.get(shape, name)?);
-        let quantizer = ksom_quantizers::build(config, &mut state, &device, backend)?;
+        let mut quantizer = ksom_quantizers::build(config, vb)?;
+        quantizer.set_backend(backend)?;
         Ok(Self { quantizer, backend })
     }
 
