@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::model::config::ModelConfig;
-use crate::model::network::nn::Layout;
+use crate::model::network::layout::Layout;
 use crate::model::network::tape::{Maps, Tape};
 use crate::model::network::vqvae::VqVae;
 use crate::model::network::vqvae2::VqVae2;

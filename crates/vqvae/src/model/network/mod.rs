@@ -1,6 +1,10 @@
 //! What the two networks have in common.
 
-pub(crate) mod nn;
+mod conv;
+pub(crate) mod conv_config;
+pub(crate) mod layout;
+pub(crate) mod operations;
+mod portable;
 mod residual;
 pub(crate) mod tape;
 pub(crate) mod vqvae;
@@ -12,7 +16,8 @@ use ksom_kernels::Backend;
 use ksom_quantizers::{Quantized, Quantizer, QuantizerConfig};
 
 use crate::error::Result;
-use crate::model::network::nn::Layout;
+use crate::model::network::layout::Layout;
+use crate::model::network::operations::Operations;
 use crate::model::network::tape::Maps;
 
 /// What a level's quantizer saw and said in one forward pass.
@@ -105,11 +110,11 @@ impl QuantizeLayer {
         let Some(tape) = x.tape() else { return Ok((Maps::untaped(values), loss, level)) };
 
         let (input, own_loss, vars) = (x.clone(), loss.clone(), self.quantizer.vars());
-        let commitment = self.quantizer.config().commitment;
+        let (backend, commitment) = (self.backend, self.quantizer.config().commitment);
         let maps = tape.record(&[x], values, false, move |grad, gradients| {
             let share = gradients.share();
-            let grad = grad.reshape(rows.shape())?;
-            let grad = ksom_kernels::straight_through_grad(&grad, &rows, &output, share * commitment)?;
+            let (grad, _) = backend.to_rows(&grad)?;
+            let grad = backend.straight_through_grad(&grad, &rows, &output, share * commitment)?;
             if !vars.is_empty() {
                 let store = (own_loss * share)?.backward()?;
                 for (_, var) in &vars {
@@ -118,7 +123,7 @@ impl QuantizeLayer {
                     }
                 }
             }
-            input.add_grad(gradients, grad.reshape(input.values.shape())?)
+            input.add_grad(gradients, backend.to_maps(&grad, positions)?)
         });
         Ok((maps, loss, level))
     }
