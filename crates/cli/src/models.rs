@@ -153,7 +153,7 @@ impl FoundModel {
     pub fn origin(&self) -> (String, Option<String>) {
         match &self.place {
             Place::BuiltIn(files) => (files.name.to_string(), None),
-            Place::Directory(folder) => (folder.display().to_string(), None),
+            Place::Directory(_) => (self.name.clone(), None),
             Place::Hub(model) => (model.repository.clone(), Some(model.commit.clone())),
         }
     }
