@@ -1,7 +1,7 @@
 //! `ksom experiment`
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -110,10 +110,15 @@ pub fn run(args: ExperimentArgs, settings: &Settings) -> Result<ExperimentReport
     drop(progress);
     let (ended, runs) = results.ended();
     let files = results.write(&args.out).context("the runs are safe, but the results could not be written")?;
-    let mut command = format!("ksom experiment {}", shell_word(&args.file.display().to_string()));
-    command += &format!(" --out {}", shell_word(&args.out.display().to_string()));
-    if let Some(data) = &args.data {
-        command += &format!(" --data {}", shell_word(&data.to_string()));
+    // The line is to work in every folder.
+    let word = |path: &Path| {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        shell_word(&absolute.display().to_string())
+    };
+    let data = shell_word(&experiment.data.absolute().to_string());
+    let mut command = format!("ksom experiment {} --out {} --data {data}", word(&args.file), word(&args.out));
+    if args.skip_unreadable {
+        command += " --skip-unreadable";
     }
     Ok(ExperimentReport {
         out: args.out,

@@ -21,7 +21,11 @@ pub struct DataAccess {
 impl DataAccess {
     /// The data set, and what is left to do to each picture.
     pub(crate) fn open(&self, spec: &DataSpec, recipe: &Recipe) -> Result<(DataSet, Preprocess)> {
-        let data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
+        self.prepare(ksom_datasets::open(spec, &recipe.data_options(&self.options))?, recipe)
+    }
+
+    /// The same for a data set that is open.
+    pub(crate) fn prepare(&self, data: DataSet, recipe: &Recipe) -> Result<(DataSet, Preprocess)> {
         let preprocess = recipe.data.preprocess();
         match &self.cache {
             None => Ok((data, preprocess)),

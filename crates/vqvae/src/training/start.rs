@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::DType;
-use ksom_datasets::{DataSet, DataSpec, ImageSource, Normalization, Preprocess};
+use ksom_datasets::{DataSet, DataSpec, Normalization, Preprocess};
 use ksom_kernels::AdamW;
 use ksom_quantizers::MAX_STEPS;
 
@@ -13,13 +13,13 @@ use crate::model::Model;
 use crate::model::config::{ModelConfig, Provenance, config_path};
 use crate::record::writer::MetricsLog;
 use crate::system::compute::Compute;
-use crate::system::digest::hexadecimal;
 use crate::system::files::write_atomic;
 use crate::training::access::DataAccess;
 use crate::training::footprint::require_for_training;
 use crate::training::optimizer::Optimizer;
 use crate::training::recipe::{NormalizationChoice, Recipe};
 use crate::training::run_lock::RunLock;
+use crate::training::sources::{Sources, fingerprint};
 use crate::training::state::{Progress, TrainingState, check_resumable, training_path};
 use crate::training::trainer::{Trainer, recipe_path};
 
@@ -54,10 +54,13 @@ impl Trainer {
         refuse_used(run)?;
         let recipe = settled(recipe, base.as_ref());
         let data = access.open(spec, &recipe)?;
-        Self::begin(recipe, (&spec.to_string(), &names(spec)), data, run, compute, base)
+        let sources = Sources::of(spec, &access.options, &data.0, base.as_ref().map(|base| base.name.as_str()));
+        let trainer = Self::begin(recipe, (&spec.to_string(), &names(spec)), data, run, compute, base)?;
+        sources.write(run)?;
+        Ok(trainer)
     }
 
-    /// As [`Trainer::start`], on a data set that the caller has made, of any [`ImageSource`]; `name` is its name for the
+    /// As [`Trainer::start`], on a data set that the caller has made, of any [`ImageSource`](ksom_datasets::ImageSource); `name` is its name for the
     /// record. Such a training is resumed by [`Trainer::resume_on`].
     ///
     /// # Errors
@@ -151,16 +154,10 @@ impl Trainer {
         let lock = RunLock::acquire(run)?;
         let state = TrainingState::read(run)?;
         let recipe = Recipe::read(&recipe_path(run), &[])?;
-        let stored: DataSpec;
-        let spec = match spec {
-            Some(spec) => spec,
-            None => {
-                stored = state.progress.data.parse()?;
-                &stored
-            }
-        };
-        let data = access.open(spec, &recipe)?;
-        Self::go_on((run, lock), recipe, state, &spec.to_string(), data, compute)
+        let (progress, options) = (&state.progress, recipe.data_options(&access.options));
+        let data = Sources::open(run, spec, &progress.data, &options, &progress.data_fingerprint)?;
+        let (name, data) = (progress.data.clone(), access.prepare(data, &recipe)?);
+        Self::go_on((run, lock), recipe, state, &name, data, compute)
     }
 
     /// As [`Trainer::resume`], for a training that [`Trainer::start_on`] started, on the same data set.
@@ -278,15 +275,4 @@ fn names(spec: &DataSpec) -> String {
 fn describe(name: &str, data: &DataSet) -> String {
     let validated: usize = data.valid.iter().map(|(_, source)| source.len()).sum();
     format!("{name}: {} images trained on, {validated} validated on", data.train.len())
-}
-
-/// A hash of the number and names of the training images.
-fn fingerprint(source: &dyn ImageSource) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    for index in 0..source.len() {
-        hash.update(source.name(index));
-        hash.update([0]);
-    }
-    hexadecimal(&hash.finalize())
 }
