@@ -74,6 +74,11 @@ pub fn usage_map(grid: &Grid, counts: &[u64], cell: u32) -> Result<RgbImage> {
     Ok(map)
 }
 
+/// The shades of [`usage_map`], from a code that is hardly used to the most frequent one.
+pub fn usage_scale(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, _| shade(f64::from(x) / f64::from(width.max(2) - 1)))
+}
+
 /// Paints a code's cell.
 pub(super) fn fill_cell(map: &mut RgbImage, layout: &GridLayout, code: usize, shade: Rgb<u8>) {
     let Some((left, top)) = layout.place(code) else { return };

@@ -1,15 +1,18 @@
 //! Training: a recipe and data in, a model directory out, step by step and resumable to the bit.
 
 pub(crate) mod events;
+pub(crate) mod fitting;
 pub(crate) mod footprint;
 pub(crate) mod optimizer;
 pub(crate) mod recipe;
 pub(crate) mod run_lock;
+mod samples;
 pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod trainer;
 
 pub use events::{StepReport, Summary, ValidationReport};
+pub use fitting::set_aside;
 pub use footprint::require_for_training;
 pub use ksom_kernels::AdamW;
 pub use optimizer::Optimizer;

@@ -21,9 +21,11 @@ use crate::system::compute::Compute;
 use crate::system::files::write_atomic;
 use crate::system::memory;
 use crate::training::events::{Event, Flow, StepReport, Summary, ValidationReport};
+use crate::training::fitting::{SET_ASIDE, fit_size, set_aside};
 use crate::training::optimizer::Optimizer;
 use crate::training::recipe::{NormalizationChoice, Recipe};
 use crate::training::run_lock::RunLock;
+use crate::training::samples::write_samples;
 use crate::training::state::{Best, Progress, TrainingState, check_resumable, training_path};
 use crate::training::step::{StepOutcome, train_step};
 
@@ -48,17 +50,25 @@ pub struct DataAccess {
 }
 
 impl DataAccess {
-    /// The data set, and what is left to do to each picture.
-    fn open(&self, spec: &DataSpec, recipe: &Recipe) -> Result<(DataSet, Preprocess)> {
-        let data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
+    /// The data set, and what is left to do to each picture. A recipe that leaves the size open is given the one that
+    /// fits the pictures and the model `base` to train on from; the third is how many pictures are enlarged.
+    fn open(
+        &self,
+        spec: &DataSpec,
+        recipe: &mut Recipe,
+        base: Option<&ModelConfig>,
+    ) -> Result<(DataSet, Preprocess, usize)> {
+        let mut data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
+        set_aside(&mut data, recipe)?;
+        let enlarged = base.map_or(Ok(0), |base| fit_size(&data, recipe, base))?;
         let preprocess = recipe.data.preprocess();
         match &self.cache {
-            None => Ok((data, preprocess)),
+            None => Ok((data, preprocess, enlarged)),
             Some(folder) => {
                 if let Some(size) = preprocess.size() {
                     memory::require_for_pictures(1, size)?;
                 }
-                Ok((data.cached(&preprocess, folder)?, preprocess.remaining()))
+                Ok((data.cached(&preprocess, folder)?, preprocess.remaining(), enlarged))
             }
         }
     }
@@ -72,6 +82,7 @@ pub struct Trainer {
     optimizer: Optimizer,
     data: DataSet,
     preprocess: Preprocess,
+    enlarged: usize,
     progress: Progress,
     log: MetricsLog,
     _lock: RunLock,
@@ -103,7 +114,8 @@ impl Trainer {
                 recipe.data.normalization = NormalizationChoice::Given(config.preprocessing.normalization);
             }
         }
-        let (data, preprocess) = access.open(spec, &recipe)?;
+        let base_config = base.as_ref().map(|base| base.model.config());
+        let (data, preprocess, enlarged) = access.open(spec, &mut recipe, base_config)?;
         if data.train.is_empty() || data.valid.iter().all(|(_, source)| source.is_empty()) {
             return Err(Error::Invalid(format!(
                 "{spec} leaves {} images to train on and none to validate on: training needs both; give more pictures or \
@@ -155,7 +167,7 @@ impl Trainer {
         refuse_used(run)?;
         write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
         let progress = Progress::new(spec.to_string(), fingerprint(data.train.as_ref()));
-        let trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess), progress)?;
+        let trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess, enlarged), progress)?;
         // The run directory is a model directory, and can be resumed, from the start.
         trainer.model.save(run, DType::F32)?;
         trainer.write_state()?;
@@ -171,7 +183,9 @@ impl Trainer {
         check_resumable(run)?;
         let lock = RunLock::acquire(run)?;
         let state = TrainingState::read(run)?;
-        let recipe = Recipe::read(&recipe_path(run), &[])?;
+        let mut recipe = Recipe::read(&recipe_path(run), &[])?;
+        let config = ModelConfig::read(&crate::model::config::config_path(run))?;
+        let base = config.provenance.base_model.as_ref().map(|_| &config);
         let stored: DataSpec;
         let spec = match spec {
             Some(spec) => spec,
@@ -180,19 +194,18 @@ impl Trainer {
                 &stored
             }
         };
-        let (data, preprocess) = access.open(spec, &recipe)?;
+        let (data, preprocess, enlarged) = access.open(spec, &mut recipe, base)?;
         if fingerprint(data.train.as_ref()) != state.progress.data_fingerprint {
             return Err(Error::Invalid(format!(
                 "{spec} does not hold the training images that {} was started with: their number or names have changed",
                 run.display()
             )));
         }
-        let config = ModelConfig::read(&crate::model::config::config_path(run))?;
         check_memory(&config, &recipe, &data, &preprocess)?;
         let origin = training_path(run);
         let weights = finite(state.model, &origin)?;
         let model = Model::from_tensors(&config, weights, &origin.display().to_string(), compute, true)?;
-        let mut trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess), state.progress)?;
+        let mut trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess, enlarged), state.progress)?;
         trainer.optimizer.restore(&state.optimizer, trainer.progress.step)?;
         Ok(trainer)
     }
@@ -201,7 +214,7 @@ impl Trainer {
         recipe: Recipe,
         (run, lock): (&Path, RunLock),
         mut model: Model,
-        (data, preprocess): (DataSet, Preprocess),
+        (data, preprocess, enlarged): (DataSet, Preprocess, usize),
         progress: Progress,
     ) -> Result<Self> {
         model.train_only(recipe.training.only);
@@ -210,7 +223,7 @@ impl Trainer {
             AdamW { lr: t.lr, beta1: t.beta1, beta2: t.beta2, eps: t.eps, weight_decay: t.weight_decay };
         let optimizer = Optimizer::new(model.vars(), hyperparameters, t.clip_norm, model.compute().backend)?;
         let log = MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?;
-        Ok(Self { recipe, run: run.to_path_buf(), model, optimizer, data, preprocess, progress, log, _lock: lock })
+        Ok(Self { recipe, run: run.to_path_buf(), model, optimizer, data, preprocess, enlarged, progress, log, _lock: lock })
     }
 
     /// Sets how many steps the training takes in all, and writes it into the run directory's recipe.
@@ -252,6 +265,12 @@ impl Trainer {
     /// What is done to each picture of [`Trainer::data`].
     pub fn preprocess(&self) -> Preprocess {
         self.preprocess
+    }
+
+    /// How many pictures to train or validate on are smaller than the recipe's size, and so are enlarged to it; counted
+    /// where a model is trained on.
+    pub fn enlarged(&self) -> usize {
+        self.enlarged
     }
 
     /// Whether nothing is left to do: all steps are done, or validation has stopped getting better.
@@ -397,6 +416,7 @@ impl Trainer {
         }
         let report = ValidationReport { step, mse, best, sets };
         self.log.append("valid", &report)?;
+        write_samples(&self.run, &self.model, &self.data.valid, step, mse)?;
         if on_event(Event::Validated(report)) == Flow::Stop {
             flow = Flow::Stop;
         }
@@ -464,7 +484,11 @@ fn describe(spec: &DataSpec, data: &DataSet) -> String {
         .filter_map(|member| Some(member.path().file_name()?.to_string_lossy().into_owned()))
         .collect();
     let validated: usize = data.valid.iter().map(|(_, source)| source.len()).sum();
-    format!("{}: {} images trained on, {validated} validated on", names.join(" + "), data.train.len())
+    let aside = match data.test.as_slice() {
+        [(name, source)] if name == SET_ASIDE => format!(", {} set aside to judge by", source.len()),
+        _ => String::new(),
+    };
+    format!("{}: {} images trained on, {validated} validated on{aside}", names.join(" + "), data.train.len())
 }
 
 /// A hash of the number and names of the training images.

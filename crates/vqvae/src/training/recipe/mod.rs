@@ -95,6 +95,10 @@ pub struct DataRecipe {
     pub valid_fraction: f64,
     /// Share of the remaining training images that are trained on.
     pub train_fraction: f64,
+    /// Share of the images then left to train on that is set aside to judge the result by: neither training nor early
+    /// stopping sees them. A data set with a test part of its own is judged by that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub judged_fraction: f64,
     /// The most pictures of each validation set that are used, spread evenly over it; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_images: Option<usize>,
@@ -116,6 +120,10 @@ impl DataRecipe {
         let sized = self.size.map(|size| self.resize.preprocess(size)).unwrap_or_default();
         Preprocess { flip: self.flip, ..sized }
     }
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 fn squash() -> ResizeChoice {
@@ -272,7 +280,7 @@ impl Recipe {
                 t.batch_size, t.accumulate
             ));
         }
-        let bounds: [(&str, f64, f64, f64); 8] = [
+        let bounds: [(&str, f64, f64, f64); 9] = [
             ("lr", t.lr, 0.0, 1e6),
             ("beta1", t.beta1, 0.0, 1.0 - 1e-9),
             ("beta2", t.beta2, 0.0, 1.0 - 1e-9),
@@ -280,6 +288,7 @@ impl Recipe {
             ("weight_decay", t.weight_decay, 0.0, 1e3),
             ("clip_norm", t.clip_norm, f64::MIN_POSITIVE, f64::MAX),
             ("valid_fraction", self.data.valid_fraction, 0.0, 0.99),
+            ("judged_fraction", self.data.judged_fraction, 0.0, 0.99),
             ("train_fraction", self.data.train_fraction, 1e-9, 1.0),
         ];
         if let Some((field, value, low, high)) = bounds.iter().find(|(_, v, low, high)| !(low..=high).contains(&v)) {
@@ -331,7 +340,7 @@ fn section_of(table: &Table, field: &str) -> std::result::Result<String, String>
         [section] => Ok(section.clone()),
         // Fields that a recipe may leave out.
         [] if field == "grid" => Ok("quantizer".into()),
-        [] if ["size", "resize", "valid_images"].contains(&field) => Ok("data".into()),
+        [] if ["size", "resize", "valid_images", "judged_fraction"].contains(&field) => Ok("data".into()),
         [] if ["patience", "only", "restart_neighborhood"].contains(&field) => Ok("training".into()),
         [] => Err(format!("no field {field:?} to set; fields are {}", fields(table).join(", "))),
         _ => {
