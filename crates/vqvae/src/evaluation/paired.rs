@@ -103,7 +103,9 @@ mod tests {
         // Every picture 3 % better, up to a per cent: a gain, though pictures differ by a factor of two.
         let gain = verdict(&changed(&|at| -0.03 + 0.01 * (at % 3) as f64 - 0.01));
         assert_eq!((gain.verdict, gain.pictures), (Verdict::Gain, 60));
-        assert!((gain.change + 0.03).abs() < 0.003 && gain.low.unwrap() < gain.change && gain.high.unwrap() > gain.change);
+        assert!(
+            (gain.change + 0.03).abs() < 0.003 && gain.low.unwrap() < gain.change && gain.high.unwrap() > gain.change
+        );
         assert_eq!(verdict(&changed(&|_| 0.02)).verdict, Verdict::Loss);
         // Half of them a tenth better, half of them worse by nearly as much.
         let noise = verdict(&changed(&|at| if at % 2 == 0 { -0.1 } else { 0.09 }));

@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn mean_curves_meet_where_the_mean_does_not_where_runs_do_on_average() {
         let run = |errors: [f64; 4]| -> Vec<LoggedValidation> {
-            let at = |(number, mse): (usize, f64)| LoggedValidation { step: 10 * (number as u64 + 1), mse, levels: vec![] };
+            let at =
+                |(number, mse): (usize, f64)| LoggedValidation { step: 10 * (number as u64 + 1), mse, levels: vec![] };
             errors.into_iter().enumerate().map(at).collect()
         };
         let (fast, slow) = (run([1.05, 1.0, 1.0, 1.0]), run([3.0, 2.0, 1.2, 1.0]));

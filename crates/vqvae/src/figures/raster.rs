@@ -4,9 +4,7 @@ use std::convert::Infallible;
 
 use image::{Rgb, RgbImage};
 use plotters_backend::text_anchor::{HPos, VPos};
-use plotters_backend::{
-    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
-};
+use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 
 use crate::figures::font::{Font, LABEL, TITLE, blend};
 
@@ -55,7 +53,8 @@ impl DrawingBackend for Raster<'_> {
         let (Some(left), Some(right)) = (points.iter().map(|p| p.0).min(), points.iter().map(|p| p.0).max()) else {
             return Ok(());
         };
-        let (top, bottom) = (points.iter().map(|p| p.1).min().unwrap_or(0), points.iter().map(|p| p.1).max().unwrap_or(0));
+        let (top, bottom) =
+            (points.iter().map(|p| p.1).min().unwrap_or(0), points.iter().map(|p| p.1).max().unwrap_or(0));
         let half = f64::from(style.stroke_width()) / 2.0;
         let room = half.ceil() as i32 + 1;
         let (left, top) = ((left - room).max(0), (top - room).max(0));

@@ -250,7 +250,12 @@ mod tests {
     #[test]
     fn frames_tell_where_the_picture_is() {
         let picture = RgbImage::from_pixel(30, 20, Rgb([7; 3]));
-        let framed = Framed { title: "Map".into(), across: vec![(0, "0".into())], down: vec![(4, "12".into())], ..Framed::default() };
+        let framed = Framed {
+            title: "Map".into(),
+            across: vec![(0, "0".into())],
+            down: vec![(4, "12".into())],
+            ..Framed::default()
+        };
         let (sheet, (x, y)) = framed.draw(&picture).unwrap();
         let inside = |x: u32, y: u32| sheet.get_pixel(x, y).0 == [7; 3];
         assert!(inside(x, y) && inside(x + 29, y + 19) && !inside(x - 1, y) && !inside(x, y - 1));

@@ -78,16 +78,15 @@ impl RecordedMetrics {
         Self::parse(&text.unwrap_or_default(), step)
     }
 
+    /// The validation error after `step` steps, as the training in the run directory `dir` recorded it.
+    pub fn validation_mse(dir: &Path, step: u64) -> Option<f64> {
+        let text = read_text(&dir.join(METRICS_FILE), MAX_METRICS_BYTES).ok()?;
+        line_of(&text, "valid", step)?["mse"].as_f64()
+    }
+
     /// The same from the text of `metrics.jsonl`. The last evaluation counts, else the validation of that step.
     pub fn parse(text: &str, step: Option<u64>) -> Self {
-        // A line at a time: parsed, a text takes many times its length.
-        let at = |kind: &str, step: u64| {
-            text.lines()
-                .rev()
-                .filter(|line| line.len() <= MAX_LINE_BYTES && line.contains(kind))
-                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-                .find(|line| line["kind"] == kind && line["step"] == step)
-        };
+        let at = |kind: &str, step: u64| line_of(text, kind, step);
         let Some(line) = step.and_then(|step| at("eval", step).or_else(|| at("valid", step))) else {
             return Self::default();
         };
@@ -124,6 +123,16 @@ impl RecordedMetrics {
     }
 }
 
+/// The last line of a kind and step.
+fn line_of(text: &str, kind: &str, step: u64) -> Option<Value> {
+    // A line at a time: parsed, a text takes many times its length.
+    text.lines()
+        .rev()
+        .filter(|line| line.len() <= MAX_LINE_BYTES && line.contains(kind))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|line| line["kind"] == kind && line["step"] == step)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,8 +157,9 @@ mod tests {
         // The base model's error on other pictures is not the error before.
         assert_eq!((found.psnr, found.mse_before), (None, None));
         assert_eq!((found.topographic_error, found.rank_correlation), (vec![0.25], vec![0.5]));
-        let text = text + &line("eval", 5, 0.3, r#","psnr":22.0,"psnr_of_mean_mse":21.0"#)
-            .replace(r#""sets""#, r#""mse_before":0.35,"data":"d","sets""#);
+        let text = text
+            + &line("eval", 5, 0.3, r#","psnr":22.0,"psnr_of_mean_mse":21.0"#)
+                .replace(r#""sets""#, r#""mse_before":0.35,"data":"d","sets""#);
         let found = RecordedMetrics::parse(&text, Some(5));
         assert_eq!((found.psnr, found.psnr_of_mean_mse, found.mse_before), (Some(22.0), Some(21.0), Some(0.35)));
         assert_eq!(found.measured_on.as_deref(), Some("d"));

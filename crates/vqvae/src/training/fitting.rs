@@ -30,7 +30,8 @@ pub fn set_aside(data: &mut DataSet, recipe: &Recipe) -> Result<()> {
     if recipe.data.judged_fraction <= 0.0 || !data.test.is_empty() {
         return Ok(());
     }
-    let (mut rest, mut aside) = ksom_datasets::split(data.train.len(), recipe.data.judged_fraction, recipe.training.seed)?;
+    let (mut rest, mut aside) =
+        ksom_datasets::split(data.train.len(), recipe.data.judged_fraction, recipe.training.seed)?;
     if aside.is_empty() {
         return Ok(());
     }

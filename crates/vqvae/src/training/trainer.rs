@@ -223,7 +223,18 @@ impl Trainer {
             AdamW { lr: t.lr, beta1: t.beta1, beta2: t.beta2, eps: t.eps, weight_decay: t.weight_decay };
         let optimizer = Optimizer::new(model.vars(), hyperparameters, t.clip_norm, model.compute().backend)?;
         let log = MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?;
-        Ok(Self { recipe, run: run.to_path_buf(), model, optimizer, data, preprocess, enlarged, progress, log, _lock: lock })
+        Ok(Self {
+            recipe,
+            run: run.to_path_buf(),
+            model,
+            optimizer,
+            data,
+            preprocess,
+            enlarged,
+            progress,
+            log,
+            _lock: lock,
+        })
     }
 
     /// Sets how many steps the training takes in all, and writes it into the run directory's recipe.
