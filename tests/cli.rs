@@ -19,6 +19,8 @@ mod hub_faults;
 #[cfg(feature = "hub")]
 #[path = "hub_server/mod.rs"]
 mod hub_server;
+#[path = "cli/judgment.rs"]
+mod judgment;
 #[path = "cli/models.rs"]
 mod models;
 #[path = "cli/numerical.rs"]
