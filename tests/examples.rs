@@ -6,8 +6,12 @@ mod encode_image;
 mod finetune;
 #[path = "../examples/quantize_tensors.rs"]
 mod quantize_tensors;
+#[path = "../examples/shift_codes.rs"]
+mod shift_codes;
 #[path = "../examples/train_tiny.rs"]
 mod train_tiny;
+#[path = "../examples/training_loop.rs"]
+mod training_loop;
 
 use std::path::PathBuf;
 
@@ -49,4 +53,19 @@ fn finetune_goes_on_from_the_built_in_model() {
     assert!(best <= first);
     let tuned = ksom_vqvae::Model::load(&run, &ksom_vqvae::Compute::cpu()).unwrap();
     assert_eq!(tuned.config().provenance.base_model.as_deref(), Some("cifar10-ksom"));
+}
+
+#[test]
+fn training_loop_learns_disks() {
+    let (first, last) = training_loop::run(40).unwrap();
+    assert!(last < first / 2.0, "{first} → {last}");
+}
+
+#[test]
+fn shifted_codes_are_further_from_the_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let shifted =
+        |offset| shift_codes::run(&images().join("rocket.jpg"), &folder.path().join("out.png"), offset).unwrap();
+    let (still, moved) = (shifted(0), shifted(1));
+    assert!(moved < still && moved > 10.0, "{still} dB, shifted by a cell {moved} dB");
 }

@@ -296,9 +296,12 @@ fn the_library_pulls_too() {
             }
         })
         .unwrap();
-    assert_eq!((pulled.commit, received), (commit, files(&space, "run")[1].len() as u64));
-    let codes = pretrained::run(&hub, "owner/tiny", &space.path("a.png")).unwrap();
+    assert_eq!((pulled.commit.clone(), received), (commit, files(&space, "run")[1].len() as u64));
+    let codes = pretrained::encode(&hub, "owner/tiny", &space.path("a.png")).unwrap();
     assert_eq!((codes.width, codes.height, codes.levels[0].codes.len()), (20, 12, 15));
+    let base = pretrained::to_train_on(&hub, "owner/tiny").unwrap();
+    assert!(base.model.is_trainable());
+    assert_eq!(base.revision, Some(pulled.commit.clone()));
     assert_eq!(hub.cached_models().len(), 1);
 }
 

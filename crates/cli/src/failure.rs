@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::{Mutex, PoisonError};
 
+use crate::advice;
 use crate::console::say;
 
 /// The request failed.
@@ -28,7 +29,8 @@ pub fn report(error: &anyhow::Error) -> u8 {
         // Whoever read our output has seen enough.
         return 0;
     }
-    say(&format!("error: {}", shortened(&paragraph(error))));
+    let advice = advice::on(error).map(|advice| format!(": {advice}")).unwrap_or_default();
+    say(&format!("error: {}{advice}", shortened(&paragraph(error))));
     if error.is::<Usage>() { USAGE } else { FAILED }
 }
 

@@ -1,5 +1,6 @@
 //! The `ksom` command.
 
+mod advice;
 #[cfg(feature = "mimalloc")]
 mod allocator;
 mod arguments;

@@ -126,7 +126,7 @@ struct Decoded {
 fn stream(inputs: Vec<Input>) -> Result<Receiver<Vec<Decoded>>> {
     let inputs = Arc::new(inputs);
     let workers =
-        std::thread::available_parallelizm().map_or(1, |cores| cores.get().min(MAX_WORKERS)).min(inputs.len());
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS)).min(inputs.len());
     let mut pictures = Vec::new();
     for worker in 0..workers {
         let (send, receive) = sync_channel(0);

@@ -36,7 +36,7 @@ pub struct LoaderOptions {
 
 impl Default for LoaderOptions {
     fn default() -> Self {
-        let workers = std::thread::available_parallelizm().map_or(1, |cores| cores.get().min(4));
+        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
         Self {
             preprocess: Preprocess::default(),
             normalization: Normalization::default(),

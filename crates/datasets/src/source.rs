@@ -47,13 +47,19 @@ pub trait ImageSource: Send + Sync {
     fn name(&self, index: usize) -> String;
 
     /// The class of picture `index`, where the data set has classes.
-    fn label(&self, index: usize) -> Option<u32>;
+    fn label(&self, index: usize) -> Option<u32> {
+        let _ = index;
+        None
+    }
 
-    /// What changes when picture `index` may have.
+    /// What changes when picture `index` may have: by default nothing, as for pictures that are always the same.
     ///
     /// # Errors
     /// When its file cannot be found.
-    fn version(&self, index: usize) -> Result<Version, DatasetError>;
+    fn version(&self, index: usize) -> Result<Version, DatasetError> {
+        let _ = index;
+        Ok(Version::default())
+    }
 }
 
 /// Some of the pictures of another source.

@@ -97,7 +97,7 @@ fn matrix_product(criterion: &mut Criterion) {
     let s = n as isize;
     let mut group = criterion.benchmark_group("gemm 2048x2048x2048");
     group.throughput(Throughput::Elements(2 * (n * n * n) as u64));
-    for (name, threads) in [("one core", gemm::Parallelizm::None), ("all cores", gemm::Parallelizm::Rayon(0))] {
+    for (name, threads) in [("one core", gemm::Parallelism::None), ("all cores", gemm::Parallelism::Rayon(0))] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 // SAFETY: three n × n row-major matrices.

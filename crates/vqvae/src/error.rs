@@ -46,9 +46,96 @@ pub enum Error {
     /// A value is out of bounds or contradicts another.
     #[error("{0}")]
     Invalid(String),
+    /// There is no model where one was expected.
+    #[error("{name}: {message}")]
+    NoModel {
+        /// The folder or name.
+        name: String,
+        /// What was expected there.
+        message: String,
+    },
+    /// Codes were made by another model, and mean nothing to this one.
+    #[error("{}: {message}", path.display())]
+    WrongModel {
+        /// The file of codes.
+        path: PathBuf,
+        /// Both models, and what to do.
+        message: String,
+    },
+    /// A model that was loaded for inference was to be trained.
+    #[error("the model was loaded for inference and has no parameters to train: make it trainable first")]
+    NotTrainable,
+    /// There is no training to go on with.
+    #[error("{}: there is no checkpoint to resume from", path.display())]
+    NoTraining {
+        /// The file that is missing.
+        path: PathBuf,
+    },
+    /// A training was to be started where there is one already.
+    #[error("{} already holds a training", run.display())]
+    TrainingExists {
+        /// The run directory.
+        run: PathBuf,
+    },
+    /// Another process trains in the same run directory.
+    #[error("another training is running in {}: wait for it or stop it, or choose another folder", run.display())]
+    Busy {
+        /// The run directory.
+        run: PathBuf,
+    },
+    /// An experiment does not say what to train on.
+    #[error("{}: the experiment names no data: add data = \"KIND:PATH\" to it", path.display())]
+    NoData {
+        /// The experiment's file.
+        path: PathBuf,
+    },
+    /// A data set leaves nothing to train on, or nothing to validate on.
+    #[error(
+        "{data} leaves {train} images to train on and {valid} to validate on: training needs both; give more pictures or another valid_fraction"
+    )]
+    TooFewImages {
+        /// The data set.
+        data: String,
+        /// Images to train on.
+        train: usize,
+        /// Images to validate on.
+        valid: usize,
+    },
+    /// A picture's sides do not fit the network.
+    #[error(
+        "{name} has {width}x{height} pixels, but this network needs sides that are multiples of {stride}: bring all pictures to one size"
+    )]
+    Sides {
+        /// The picture.
+        name: String,
+        /// Its width in pixels.
+        width: usize,
+        /// Its height in pixels.
+        height: usize,
+        /// What both must be multiples of.
+        stride: usize,
+    },
+    /// More memory is needed than there is.
+    #[error("{what} needs at least {:.1} GB of memory, {:.1} GB are available", *needed as f64 / 1e9, *available as f64 / 1e9)]
+    Memory {
+        /// What it is for.
+        what: String,
+        /// Bytes needed at least.
+        needed: u64,
+        /// Bytes available.
+        available: u64,
+    },
+    /// A device cannot be used.
+    #[error("{message}")]
+    Device {
+        /// Its name, such as `cuda:0`.
+        device: String,
+        /// Why, and what to do.
+        message: String,
+    },
     /// Training met a loss or gradient that is not finite.
     #[error(
-        "training stopped at step {step}: the {what} is {value}, not a finite number; {last_good}. Try a smaller learning rate (--set lr=...)"
+        "training stopped at step {step}: the {what} is {value}, not a finite number; {last_good}. Try a smaller learning rate"
     )]
     NotFinite {
         /// The step that failed, counted from 0.
@@ -60,11 +147,13 @@ pub enum Error {
         /// Which checkpoint is good.
         last_good: String,
     },
-    /// A model on the Hub could not be had or written.
+    /// A model on the Hub could not be read or written.
     #[error("{subject}: {message}")]
     Hub {
         /// Its name.
         subject: String,
+        /// The kind of problem.
+        problem: HubProblem,
         /// What was found, and what to do.
         message: String,
     },
@@ -80,6 +169,36 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+/// What kind of problem there is with a model on the Hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HubProblem {
+    /// A token is missing, is not accepted, or may not do this.
+    Authentication,
+    /// There is no such repository, revision or file, as far as the token can see.
+    NotFound,
+    /// The network is switched off, and the cache does not hold it.
+    Offline,
+    /// The Hub cannot be reached, or asks to come back later.
+    Unavailable,
+    /// The repository holds no model of this kind.
+    NoModel,
+    /// What arrived, or lies in the cache, is not what the Hub names.
+    Damaged,
+    /// The Hub refuses for another reason.
+    Refused,
+}
+
+impl From<Error> for candle_core::Error {
+    /// For use inside candle's own functions: the message stays, and a tensor error stays what it was.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Tensor(error) => error,
+            other => candle_core::Error::wrap(other),
+        }
+    }
 }
 
 impl Error {

@@ -2,15 +2,51 @@
 //! Representation Learning à la Kohonen* (Irie, Csordás, Schmidhuber, ICANN 2024,
 //! [arXiv 2302.07950](https://arxiv.org/abs/2302.07950)): models, training, checkpoints and codes.
 //!
-//! ```no_run
-//! use ksom_vqvae::{Compute, Model};
+//! A picture goes in, a small grid of whole numbers comes out, and from these numbers a picture like it. The numbers name
+//! vectors that lie on a map, where neighbors mean similar things.
 //!
-//! let model = Model::builtin("cifar10-ksom", &Compute::cpu())?;
-//! let picture = ksom_datasets::decode_image("photo.jpg", &ksom_datasets::DecodeOptions::default())?;
-//! let codes = model.encode_images(&[picture])?;
-//! let reconstruction = model.decode_images(&codes)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//! use ksom_vqvae::image::{Rgb, RgbImage};
+//! use ksom_vqvae::ksom_quantizers::QuantizerConfig;
+//! use ksom_vqvae::model::Architecture;
+//! use ksom_vqvae::{CodesFile, Compute, Model, ModelConfig};
+//!
+//! // A new model. A trained one: `Model::builtin("photos-ksom", …)`, `Model::load("a/folder", …)` or
+//! // `Model::from_pretrained("owner/name", …)`.
+//! let architecture = Architecture { hidden: 16, residual_hidden: 8, ..Architecture::vqvae() };
+//! let model = Model::init(&ModelConfig::new(architecture, QuantizerConfig::ksom(64, 16)), 0, &Compute::cpu())?;
+//!
+//! let picture = RgbImage::from_fn(40, 30, |x, y| Rgb([6 * x as u8, 8 * y as u8, 128]));
+//! let codes = model.encode_images(&[picture])?;
+//! assert_eq!((codes[0].levels[0].width, codes[0].levels[0].height), (10, 8));
+//! assert_eq!(model.decode_images(&codes)?[0].dimensions(), (40, 30));
+//! # Ok::<(), ksom_vqvae::Error>(())
+//! ```
+//!
+//! # Where things are
+//!
+//! | | |
+//! |---|---|
+//! | [`Model`], [`model`] | the networks: pictures or tensors to codes and back, gradients, weights by name |
+//! | [`Compute`], [`Backend`], [`system`] | device, number type, computing path |
+//! | [`ImageCodes`], [`CodesFile`], [`codes`] | codes of pictures of any size, files of them, codes moved on their map |
+//! | [`Recipe`], [`Trainer`], [`training`] | training, whole or step by step, with a loss and a schedule of one's own |
+//! | [`evaluation`], [`record`] | what a model loses, and what is written down of it |
+//! | [`checkpoint`] | model directories, and checkpoints of the paper's own PyTorch program |
+//! | [`Hub`], [`hub`] | models on the Hugging Face Hub; their cache |
+//! | [`figures`], [`experiment`] | maps, sheets and curves; many trainings compared |
+//!
+//! candle, `image`, the data sets and the quantizers are re-exported, so that one dependency is enough. The
+//! [`Error`] tells apart what a program may want to answer differently, and converts into candle's.
+//!
+//! Calls block, and computing uses all threads of rayon's pool. From async code, make them inside
+//! `tokio::task::spawn_blocking`; those of [`Hub`] say so if they find themselves inside a runtime.
+//!
+//! # Features
+//!
+//! None is on by default. `zoo`: the built-in models. `hub`: pulling from and pushing to the Hub. `pth`: PyTorch
+//! checkpoints. `charts`: curves, and experiments, whose results are drawn. `avx512-gemm`: AVX-512 in candle's own matrix
+//! products. `cuda`, `cudnn`, `metal`, `accelerate`, `mkl`: as candle's.
 
 pub mod checkpoint;
 pub mod codes;
@@ -26,7 +62,7 @@ pub mod training;
 
 pub use codes::file::CodesFile;
 pub use codes::images::ImageCodes;
-pub use error::{Error, Result};
+pub use error::{Error, HubProblem, Result};
 pub use hub::Hub;
 pub use ksom_kernels::Backend;
 pub use ksom_models as zoo;

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use candle_core::DType;
 use image::RgbImage;
 use ksom_quantizers::QuantizerConfig;
+use ksom_vqvae::checkpoint::pth;
 use ksom_vqvae::codes::CodeGrid;
 use ksom_vqvae::model::Architecture;
 use ksom_vqvae::training::Optimizer;
-use ksom_vqvae::{CodesFile, Compute, ImageCodes, Model, ModelConfig, Recipe, Trainer, pth};
+use ksom_vqvae::{CodesFile, Compute, ImageCodes, Model, ModelConfig, Recipe, Trainer};
 use proptest::prelude::*;
 
 const CODES: usize = 16;

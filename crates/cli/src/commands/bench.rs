@@ -118,7 +118,7 @@ pub fn run(args: BenchArgs, settings: &Settings) -> Result<BenchReport> {
             Backend::Portable => "portable",
         },
         instruction_set: ksom_vqvae::system::instruction_set(),
-        threads: std::thread::available_parallelizm().map_or(1, usize::from),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
         gemm_gflops,
         train_images_per_s: rate("train"),
         encode_images_per_s: rate("encode"),

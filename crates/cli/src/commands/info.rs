@@ -6,7 +6,6 @@ use anyhow::Result;
 use clap::Args;
 use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
 use ksom_vqvae::evaluation::metrics;
-use ksom_vqvae::model::ArchitectureKind;
 use ksom_vqvae::{ModelConfig, zoo};
 use serde::Serialize;
 

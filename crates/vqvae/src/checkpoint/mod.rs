@@ -88,10 +88,10 @@ pub(crate) fn write_weights(dir: &Path, state: &BTreeMap<String, Tensor>) -> Res
 fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
     let config_path = config_path(dir);
     if !dir.is_dir() || !config_path.is_file() {
-        return Err(Error::config(
-            dir,
-            "expected a model directory, with config.json and model.safetensors in it; `ksom list` names known models",
-        ));
+        return Err(Error::NoModel {
+            name: dir.display().to_string(),
+            message: "expected a model directory, with config.json and model.safetensors in it".into(),
+        });
     }
     let config = ModelConfig::read(&config_path)?;
     let weights = weights_path(dir);
@@ -102,7 +102,8 @@ fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
 fn builtin(name: &str, compute: &Compute, trainable: bool) -> Result<Model> {
     let Some(ModelFiles { config, weights, .. }) = ksom_models::find(name) else {
         let known = ksom_models::names();
-        return Err(Error::Invalid(format!("{name:?} is no model of the zoo, which has {known}")));
+        let message = format!("there is no such built-in model; there are {known}");
+        return Err(Error::NoModel { name: name.to_string(), message });
     };
     let path = PathBuf::from(name);
     let config = ModelConfig::parse(config, &config_path(&path))?;

@@ -234,15 +234,15 @@ impl CodesFile {
     pub fn check(&self, model: &Model, path: &Path) -> Result<()> {
         let levels: Vec<&str> = model.config().architecture.levels().iter().map(|level: &Level| level.name).collect();
         if self.levels != levels || self.fingerprint != model.fingerprint()? {
-            return Err(Error::file(
-                path,
-                format!(
+            return Err(Error::WrongModel {
+                path: path.to_path_buf(),
+                message: format!(
                     "these codes were made by another model ({}, fingerprint {:.12}…); this model's fingerprint is {:.12}…, and codes mean nothing to another codebook: decode them with the model that made them",
                     self.model,
                     self.fingerprint,
                     model.fingerprint()?
                 ),
-            ));
+            });
         }
         for (name, image) in self.names.iter().zip(&self.images) {
             image.validate(model).map_err(|message| Error::file(path, format!("{name}: {message}")))?;

@@ -133,7 +133,7 @@ impl Experiment {
         let data = match (data, &file.data) {
             (Some(data), _) => data.clone(),
             (None, Some(data)) => data.parse().map_err(|error| invalid(format!("data: {error}")))?,
-            (None, None) => return Err(invalid("it names no data: add data = \"KIND:PATH\", or pass --data".into())),
+            (None, None) => return Err(Error::NoData { path: path.to_path_buf() }),
         };
         let recipe = recipe_place(&file.recipe, path);
         let mut configurations = Vec::with_capacity(file.configurations.len());
@@ -316,7 +316,7 @@ mod tests {
             ("neighborhood=none", "training.seed=3", "seeds are listed"),
             ("\"cifar10\"", "\"cifar11\"", "cifar11"),
             ("folder:pictures", "floppy:pictures", "floppy"),
-            ("data = \"folder:pictures\"", "", "--data"),
+            ("data = \"folder:pictures\"", "", "names no data"),
             ("EMA-VQ", "a\\nb", "on one line"),
             ("topology", "", ""),
         ] {

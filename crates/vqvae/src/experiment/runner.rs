@@ -14,11 +14,12 @@ use crate::experiment::results::ExperimentResults;
 use crate::model::Model;
 use crate::system::compute::Compute;
 use crate::system::files::{read_text, write_atomic};
+use crate::training::access::DataAccess;
 use crate::training::events::{Event, Flow};
 use crate::training::recipe::Recipe;
 use crate::training::run_lock::RunLock;
 use crate::training::state::training_path;
-use crate::training::trainer::{DataAccess, Trainer};
+use crate::training::trainer::Trainer;
 
 /// How an experiment is run; none of it changes its results.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::content_name::ContentName;
 use super::name::{HubName, is_commit};
 use super::{Hub, MODEL_FILES};
-use crate::error::{Error, Result};
+use crate::error::{Error, HubProblem, Result};
 use crate::model::config::ModelConfig;
 use crate::system::files::read_text;
 
@@ -127,18 +127,22 @@ impl Hub {
     /// # Errors
     /// It is not there, or a file of it is damaged: the message says what to run.
     pub fn cached(&self, name: &HubName) -> Result<HubModel> {
-        let missing = |reason: String| Error::Hub { subject: name.to_string(), message: reason };
+        let missing = |problem, message: String| Error::Hub { subject: name.to_string(), problem, message };
         RepositoryCache::new(&self.cache, name).find(name.revision()).map_err(|absent| {
             let cache = self.cache.display();
             let network = if self.offline { " without HF_HUB_OFFLINE" } else { "" };
             match absent {
-                Absent::Unknown => missing(format!(
-                    "not in the cache {cache}: run `ksom pull {name}`{network} where there is a network"
-                )),
-                Absent::Damaged(path) => missing(format!(
-                    "{} in the cache is damaged: run `ksom pull {name}`{network} to fetch it again",
-                    path.display()
-                )),
+                Absent::Unknown => missing(
+                    HubProblem::Offline,
+                    format!("not in the cache {cache}: run `ksom pull {name}`{network} where there is a network"),
+                ),
+                Absent::Damaged(path) => missing(
+                    HubProblem::Damaged,
+                    format!(
+                        "{} in the cache is damaged: run `ksom pull {name}`{network} to fetch it again",
+                        path.display()
+                    ),
+                ),
             }
         })
     }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::failure::Failure;
 use super::name::HubName;
 use super::settings::Hub;
-use crate::error::{Error, Result};
+use crate::error::{Error, HubProblem, Result};
 
 /// The largest answer of the Hub's interface that is read, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -133,7 +133,11 @@ impl<'a> Client<'a> {
     pub(crate) fn error(&self, failure: Failure) -> Error {
         match failure {
             Failure::Local(error) => error,
-            other => Error::Hub { subject: self.name.to_string(), message: self.hide_token(&other.message()) },
+            other => Error::Hub {
+                subject: self.name.to_string(),
+                problem: other.problem(),
+                message: self.hide_token(&other.message()),
+            },
         }
     }
 
@@ -147,6 +151,7 @@ impl<'a> Client<'a> {
 pub(crate) fn cannot_start(name: &HubName, error: &dyn std::error::Error) -> Error {
     Error::Hub {
         subject: name.to_string(),
+        problem: HubProblem::Unavailable,
         message: format!(
             "cannot make secure connections: {}; install the system's CA certificates (on Debian: ca-certificates)",
             causes(error)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, HubProblem};
 
 /// Tries of a request, and the wait after the first; each further wait is twice as long.
 const ATTEMPTS: u32 = 5;
@@ -30,6 +30,14 @@ impl Failure {
     /// Whether it says nothing about the model, so that an older copy of it is still good.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self, Self::Passing { .. })
+    }
+
+    /// What kind of problem it is.
+    pub(crate) fn problem(&self) -> HubProblem {
+        match self {
+            Self::Final(_) => HubProblem::Refused,
+            Self::Passing { .. } | Self::Local(_) => HubProblem::Unavailable,
+        }
     }
 
     pub(crate) fn message(&self) -> String {

@@ -11,7 +11,7 @@ use super::failure::{Failure, retry};
 use super::name::HubName;
 use super::package::{Package, PushOptions, Pushed};
 use super::settings::Hub;
-use crate::error::{Error, Result};
+use crate::error::{Error, HubProblem, Result};
 
 /// A commit takes the Hub longer than a file does.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,17 +32,19 @@ impl Hub {
         options: &PushOptions,
         on_event: &mut dyn FnMut(HubEvent),
     ) -> Result<Pushed> {
-        let refused = |message: &str| Error::Hub { subject: name.to_string(), message: message.to_string() };
+        let refused =
+            |problem, message: &str| Error::Hub { subject: name.to_string(), problem, message: message.to_string() };
         if self.offline {
-            return Err(refused("nothing can be pushed while HF_HUB_OFFLINE is set: unset it"));
+            return Err(refused(HubProblem::Offline, "nothing can be pushed while HF_HUB_OFFLINE is set: unset it"));
         }
         let Some(token) = &self.token else {
             return Err(refused(
+                HubProblem::Authentication,
                 "pushing needs a token with write access: set HF_TOKEN, or log in with `hf auth login`",
             ));
         };
         if name.commit().is_some() {
-            return Err(refused("a commit cannot be pushed to: name a branch"));
+            return Err(refused(HubProblem::Refused, "a commit cannot be pushed to: name a branch"));
         }
         let client = Client::new(self, name)?;
         let http = reqwest::Client::builder()
@@ -118,7 +120,7 @@ impl Push<'_> {
         let created = match found {
             Some(info) if options.private && info.private == Some(false) => {
                 return Err(Failure::Final(
-                    "the repository exists already and is public: make it private on its page, or leave out --private"
+                    "the repository exists already and is public: make it private on its page, or push to it as a public one"
                         .to_string(),
                 ));
             }

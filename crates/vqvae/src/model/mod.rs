@@ -4,6 +4,7 @@ pub(crate) mod config;
 pub(crate) mod network;
 pub(crate) mod parameters;
 pub(crate) mod part;
+mod seen;
 mod work;
 
 use std::collections::BTreeMap;
@@ -15,15 +16,16 @@ use ksom_quantizers::Quantizer;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::model::config::{ArchitectureKind, ModelConfig};
+use crate::model::config::ModelConfig;
 use crate::model::network::nn::Layout;
 use crate::model::network::tape::{Maps, Tape};
 use crate::model::network::vqvae::VqVae;
 use crate::model::network::vqvae2::VqVae2;
-use crate::model::network::{ForwardOutput, LevelOutput, Network, Reconstruction};
-use crate::model::parameters::{Parameters, named_rng};
-use crate::model::part::Part;
+use crate::model::network::{Network, Reconstruction};
+use crate::model::parameters::named_rng;
+use crate::model::seen::Seen;
 use crate::system::compute::Compute;
+use crate::system::digest::hexadecimal;
 
 pub use config::{Architecture, ArchitectureKind, Level, Preprocessing, Provenance, SCHEMA_VERSION};
 pub use network::{ForwardOutput, LevelOutput};
@@ -49,11 +51,17 @@ pub struct Model {
 impl Model {
     /// A model whose tensors come from any candle `VarBuilder` with the checkpoint's names, for inference.
     ///
-    /// The model cannot be written back by [`Model::state`]; use [`Model::from_tensors`] for that.
-    ///
     /// # Errors
     /// The configuration is out of bounds, or a tensor is missing or has another shape.
     pub fn new(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
+        let seen = Seen::default();
+        let mut model = Self::build(config, compute, seen.builder(vb))?;
+        model.weights = model.without_codebooks(seen.tensors());
+        Ok(model)
+    }
+
+    /// The network alone: nothing is known of its weights yet.
+    fn build(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         config.validate().map_err(Error::Invalid)?;
         let network: Box<dyn Network> = match config.architecture.kind {
             ArchitectureKind::VqVae => Box::new(VqVae::new(config, compute.backend, vb)?),
@@ -107,14 +115,35 @@ impl Model {
         origin: &str,
     ) -> Result<Self> {
         let vb = parameters.var_builder(compute.dtype, &compute.device);
-        let built = Self::new(config, compute, vb);
+        let built = Self::build(config, compute, vb);
         // What is wrong with the tensors is said first: it may be why the model could not be built.
         parameters.check(origin)?;
         let mut model = built?;
-        let belongs_to_quantizer = |name: &str| Part::Codebook.has(name, &config.architecture);
-        model.weights = parameters.tensors().into_iter().filter(|(name, _)| !belongs_to_quantizer(name)).collect();
-        model.vars = parameters.vars().into_iter().filter(|(name, _)| !belongs_to_quantizer(name)).collect();
+        model.weights = model.without_codebooks(parameters.tensors());
+        model.vars = model.without_codebooks(parameters.vars());
         Ok(model)
+    }
+
+    /// Named tensors without those of the quantizers, which keep their own.
+    fn without_codebooks<T>(&self, tensors: BTreeMap<String, T>) -> BTreeMap<String, T> {
+        tensors.into_iter().filter(|(name, _)| !Part::Codebook.has(name, &self.config.architecture)).collect()
+    }
+
+    /// Whether its weights are variables, so that it can be trained.
+    pub fn is_trainable(&self) -> bool {
+        !self.vars.is_empty()
+    }
+
+    /// The same model with weights that can be trained. Computes in f32 from then on.
+    ///
+    /// # Errors
+    /// A tensor operation fails.
+    pub fn into_trainable(self) -> Result<Self> {
+        if self.is_trainable() {
+            return Ok(self);
+        }
+        let compute = Compute { dtype: DType::F32, ..self.compute.clone() };
+        Self::from_tensors(&self.config, self.state()?, "the model", &compute, true)
     }
 
     /// What the model is.
@@ -122,9 +151,14 @@ impl Model {
         &self.config
     }
 
-    /// Changes what is recorded about the model's origin and preprocessing.
-    pub fn config_mut(&mut self) -> &mut ModelConfig {
-        &mut self.config
+    /// Changes what is recorded of the pixels that the model takes.
+    pub fn set_preprocessing(&mut self, preprocessing: Preprocessing) {
+        self.config.preprocessing = preprocessing;
+    }
+
+    /// Changes what is recorded of the model's origin.
+    pub fn set_provenance(&mut self, provenance: Provenance) {
+        self.config.provenance = provenance;
     }
 
     /// Where it computes.
@@ -336,6 +370,6 @@ impl Model {
             let values: Vec<f32> = codebook.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
             values.iter().for_each(|value| hash.update(value.to_le_bytes()));
         }
-        Ok(crate::system::digest::hexadecimal(&hash.finalize()))
+        Ok(hexadecimal(&hash.finalize()))
     }
 }

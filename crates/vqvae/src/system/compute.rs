@@ -46,26 +46,26 @@ impl Compute {
 /// # Errors
 /// The name is none of these, the program was built without the device's feature, or the device does not start.
 pub fn parse_device(name: &str) -> Result<Device> {
+    let refused = |message: String| Error::Device { device: name.to_string(), message };
+    let left_out = |kind: &str| {
+        let feature = kind.to_lowercase();
+        refused(format!("this ksom was built without {kind}: build it with `--features {feature}`"))
+    };
     let cuda = |ordinal| {
         if !cfg!(feature = "cuda") {
-            return Err(Error::Invalid(
-                "this ksom was built without CUDA: build it with `--features cuda`, or use --device cpu".into(),
-            ));
+            return Err(left_out("CUDA"));
         }
-        Device::new_cuda(ordinal)
-            .map_err(|error| Error::Invalid(format!("cannot start CUDA device {ordinal}: {error}")))
+        Device::new_cuda(ordinal).map_err(|error| refused(format!("cannot start CUDA device {ordinal}: {error}")))
     };
     match name {
         "cpu" => Ok(Device::Cpu),
         "cuda" => cuda(0),
-        "metal" if !cfg!(feature = "metal") => Err(Error::Invalid(
-            "this ksom was built without Metal: build it with `--features metal`, or use --device cpu".into(),
-        )),
-        "metal" => Device::new_metal(0).map_err(|error| Error::Invalid(format!("cannot start Metal: {error}"))),
+        "metal" if !cfg!(feature = "metal") => Err(left_out("Metal")),
+        "metal" => Device::new_metal(0).map_err(|error| refused(format!("cannot start Metal: {error}"))),
         "auto" => Ok(best_device()),
         other => match other.strip_prefix("cuda:").map(str::parse) {
             Some(Ok(ordinal)) => cuda(ordinal),
-            _ => Err(Error::Invalid(format!("device must be auto, cpu, cuda, cuda:N or metal, found {other:?}"))),
+            _ => Err(refused(format!("device must be auto, cpu, cuda, cuda:N or metal, found {other:?}"))),
         },
     }
 }

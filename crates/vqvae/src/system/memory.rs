@@ -11,12 +11,7 @@ pub(crate) const FLOAT: u128 = 4;
 /// The system says that less is available. Where it does not say, nothing is refused.
 pub(crate) fn require(bytes: u64, what: impl FnOnce() -> String) -> Result<()> {
     match available() {
-        Some(available) if bytes > available => Err(Error::Invalid(format!(
-            "{} needs at least {} of memory, {} are available",
-            what(),
-            gigabytes(bytes),
-            gigabytes(available)
-        ))),
+        Some(available) if bytes > available => Err(Error::Memory { what: what(), needed: bytes, available }),
         _ => Ok(()),
     }
 }
@@ -29,10 +24,6 @@ pub(crate) fn require_for_pictures(count: usize, (width, height): (u32, u32)) ->
     let values = 3 * u128::from(width) * u128::from(height) * count as u128;
     let bytes = u64::try_from(values * (FLOAT + 1)).unwrap_or(u64::MAX);
     require(bytes, || format!("{count} pictures of {width}×{height} at once"))
-}
-
-fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
 /// Bytes that can be allocated without swapping: what Linux calls available, or the control group's limit if that is

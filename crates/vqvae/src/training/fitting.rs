@@ -50,13 +50,23 @@ pub fn set_aside(data: &mut DataSet, recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
+/// Both of what fine-tuning does to its data; `base` is the model to train on from, if there is one. Gives the number of
+/// pictures that are enlarged.
+///
+/// # Errors
+/// As [`set_aside`] and `fit_size`.
+pub(crate) fn prepare(data: &mut DataSet, recipe: &mut Recipe, base: Option<&ModelConfig>) -> Result<usize> {
+    set_aside(data, recipe)?;
+    base.map_or(Ok(0), |base| fit_size(data, recipe, base))
+}
+
 /// Gives a recipe that names no size the one that fits: as large as the smallest picture, at most as large as the base
 /// model's training or 64 pixels, so that nothing is enlarged. Gives the number of pictures that are smaller than the
 /// recipe's size, and so will be enlarged to it as it asks.
 ///
 /// # Errors
 /// A picture cannot be read, or is too small to train on as it is.
-pub(crate) fn fit_size(data: &DataSet, recipe: &mut Recipe, base: &ModelConfig) -> Result<usize> {
+fn fit_size(data: &DataSet, recipe: &mut Recipe, base: &ModelConfig) -> Result<usize> {
     let sources = || std::iter::once(&data.train).chain(data.valid.iter().map(|(_, source)| source));
     let mut sizes = Vec::new();
     for source in sources() {

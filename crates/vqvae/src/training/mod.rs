@@ -1,5 +1,6 @@
 //! Training: a recipe and data in, a model directory out, step by step and resumable to the bit.
 
+pub(crate) mod access;
 pub(crate) mod events;
 pub(crate) mod fitting;
 pub(crate) mod footprint;
@@ -7,16 +8,20 @@ pub(crate) mod optimizer;
 pub(crate) mod recipe;
 pub(crate) mod run_lock;
 mod samples;
+pub(crate) mod schedule;
+pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod trainer;
 
+pub use access::DataAccess;
 pub use events::{StepReport, Summary, ValidationReport};
 pub use fitting::set_aside;
 pub use footprint::require_for_training;
 pub use ksom_kernels::AdamW;
 pub use optimizer::Optimizer;
 pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, ResizeChoice, TrainingRecipe, ValidationPart};
+pub use schedule::{LearningRate, Schedule};
+pub use start::Base;
 pub use state::Best;
-pub use step::{Backpropagation, StepOutcome, train_step};
-pub use trainer::{Base, DataAccess};
+pub use step::{Backpropagation, Loss, StepOutcome, train_step, train_step_with};

@@ -44,6 +44,16 @@ impl Optimizer {
         self.step
     }
 
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        self.hyperparameters.lr
+    }
+
+    /// Sets the learning rate from the next step on: for a schedule.
+    pub fn set_learning_rate(&mut self, lr: f64) {
+        self.hyperparameters.lr = lr;
+    }
+
     /// The gradients of the variables by name; a variable that the loss does not depend on has none.
     pub fn gradients(&self, store: &GradStore) -> BTreeMap<String, Tensor> {
         self.vars.iter().filter_map(|(name, var)| Some((name.clone(), store.get(var.as_tensor())?.clone()))).collect()
@@ -72,11 +82,23 @@ impl Optimizer {
     /// One step with gradients multiplied by `scale`.
     ///
     /// # Errors
-    /// A gradient's shape is not its variable's.
+    /// A gradient's shape is not its variable's, or there is no variable of its name: nothing has moved then.
     pub fn step(&mut self, gradients: &BTreeMap<String, Tensor>, scale: f64) -> Result<()> {
+        for (name, gradient) in gradients {
+            match self.vars.get(name) {
+                Some(var) if var.shape() == gradient.shape() => {}
+                Some(var) => {
+                    let (expected, found) = (var.dims(), gradient.dims());
+                    return Err(Error::Invalid(format!(
+                        "the gradient of {name} should be {expected:?}, found {found:?}"
+                    )));
+                }
+                None => return Err(Error::Invalid(format!("there is no variable {name} for this gradient"))),
+            }
+        }
         self.step += 1;
         for (name, gradient) in gradients {
-            let (Some(var), Some(Moments { m, v })) = (self.vars.get(name), self.moments.get(name)) else { continue };
+            let (var, Moments { m, v }) = (&self.vars[name], &self.moments[name]);
             match self.backend {
                 Backend::Fast => ksom_kernels::adamw_step(
                     var.as_tensor(),

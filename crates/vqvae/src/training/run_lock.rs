@@ -28,10 +28,7 @@ impl RunLock {
         // On a file system that has no locks there is nothing to be known, and training is allowed.
         let locked = file.try_lock().map_err(std::io::Error::from);
         if locked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-            return Err(Error::Invalid(format!(
-                "another training is running in {}: wait for it or stop it, or choose another folder",
-                run.display()
-            )));
+            return Err(Error::Busy { run: run.to_path_buf() });
         }
         for folder in [run.to_path_buf(), run.join("last")] {
             remove_parts(&folder);

@@ -29,7 +29,7 @@ pub(crate) fn check_resumable(run: &Path) -> Result<()> {
     if path.is_file() {
         return Ok(());
     }
-    Err(Error::file(&path, "there is no checkpoint to resume from; start the training without --resume"))
+    Err(Error::NoTraining { path })
 }
 
 /// The best validation so far.
@@ -96,7 +96,7 @@ impl TrainingState {
             return Err(Error::file(&path, format!("expected format version {FORMAT_VERSION}, found {found}")));
         }
         if progress.step > MAX_STEP {
-            return Err(Error::file(&path, format!("no training has come to step {}", progress.step)));
+            return Err(Error::file(&path, format!("step {} is more than any training takes", progress.step)));
         }
         if let Some(best) = progress.best.filter(|best| best.step > progress.step) {
             let message = format!("its best validation is of step {}, after its own {}", best.step, progress.step);

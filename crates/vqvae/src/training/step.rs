@@ -8,7 +8,7 @@ use ksom_kernels::Backend;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::network::tape::Tape;
-use crate::model::network::{LevelOutput, Reconstruction};
+use crate::model::network::{ForwardOutput, LevelOutput, Reconstruction};
 use crate::training::optimizer::Optimizer;
 
 /// Finds a parameter's gradient.
@@ -72,13 +72,34 @@ impl Model {
         let gradients = vars.filter_map(|(name, var)| Some((name, gradient_of(var.as_tensor())?))).collect();
         Ok(Backpropagation { reconstruction, quantizer_loss: quantizer_value, levels, gradients })
     }
+
+    /// As [`Model::backpropagate`], by a loss of the caller's.
+    fn backpropagate_with(&self, pixels: &Tensor, share: f64, loss: Loss) -> Result<Backpropagation> {
+        let pixels = pixels.to_device(&self.compute().device)?.to_dtype(self.compute().dtype)?;
+        let output = self.forward(&pixels)?;
+        let total = loss(&output, &pixels)?;
+        finite("loss", scalar(&total)?)?;
+        let store = (total * share)?.backward()?;
+        let vars = self.vars().into_iter();
+        let gradients = vars.filter_map(|(name, var)| Some((name, store.get(var.as_tensor())?.clone()))).collect();
+        Ok(Backpropagation {
+            reconstruction: scalar(&(&output.reconstruction - &pixels)?.sqr()?.mean_all()?)?,
+            quantizer_loss: scalar(&output.quantizer_loss)?,
+            levels: output.levels,
+            gradients,
+        })
+    }
 }
+
+/// What a training learns by, in place of the mean squared error: from the forward pass and the pictures [N, 3, H, W] in
+/// normalized units, a scalar. The quantizers' loss is to be part of it.
+pub type Loss<'a> = &'a mut dyn FnMut(&ForwardOutput, &Tensor) -> Result<Tensor>;
 
 /// One training step on a batch [B, 3, H, W] in normalized units: forward, backward, clipping, AdamW, codebook update.
 /// The batch is cut into `accumulate` parts whose gradients add up to that of the whole batch.
 ///
 /// # Errors
-/// A loss or the gradient's norm is not finite ([`Error::NotFinite`]); nothing has been updated then.
+/// `accumulate` is 0; a loss or the gradient's norm is not finite ([`Error::NotFinite`]); nothing has moved then.
 pub fn train_step(
     model: &mut Model,
     optimizer: &mut Optimizer,
@@ -86,17 +107,51 @@ pub fn train_step(
     accumulate: usize,
 ) -> Result<StepOutcome> {
     let compute = model.compute().clone();
-    compute.run(|| step(model, optimizer, pixels, accumulate))
+    compute.run(|| {
+        step(model, optimizer, pixels, accumulate, &mut |model, part, share| model.backpropagate(part, None, share))
+    })
 }
 
-fn step(model: &mut Model, optimizer: &mut Optimizer, pixels: &Tensor, accumulate: usize) -> Result<StepOutcome> {
-    let parts = pixels.chunk(accumulate, 0)?;
-    let share = 1.0 / parts.len() as f64;
+/// The same by a loss of the caller's, whose gradients candle's graph finds.
+///
+/// # Errors
+/// As [`train_step`]; whatever `loss` returns.
+pub fn train_step_with(
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    pixels: &Tensor,
+    accumulate: usize,
+    loss: Loss,
+) -> Result<StepOutcome> {
+    step(model, optimizer, pixels, accumulate, &mut |model, part, share| model.backpropagate_with(part, share, loss))
+}
+
+/// How a part of a batch is led back, of which share of the batch it is.
+type LeadBack<'a> = &'a mut dyn FnMut(&Model, &Tensor, f64) -> Result<Backpropagation>;
+
+fn step(
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    pixels: &Tensor,
+    accumulate: usize,
+    lead_back: LeadBack,
+) -> Result<StepOutcome> {
+    if !model.is_trainable() {
+        return Err(Error::NotTrainable);
+    }
+    let count = pixels.dim(0)?;
+    if accumulate == 0 || accumulate > count {
+        return Err(Error::Invalid(format!(
+            "a batch of {count} pictures can be cut into 1 to {count} parts, not into {accumulate}"
+        )));
+    }
     let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();
     let (mut reconstruction, mut quantizer_loss) = (0.0, 0.0);
     let mut perplexity = vec![0.0; model.config().architecture.levels().len()];
-    for part in &parts {
-        let found = model.backpropagate(part, None, share)?;
+    for part in &pixels.chunk(accumulate, 0)? {
+        // Parts need not be of one size.
+        let share = part.dim(0)? as f64 / count as f64;
+        let found = lead_back(model, part, share)?;
         reconstruction += share * found.reconstruction;
         quantizer_loss += share * found.quantizer_loss;
         for (sum, level) in perplexity.iter_mut().zip(&found.levels) {

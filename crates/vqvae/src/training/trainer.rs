@@ -1,252 +1,70 @@
 //! Training: batches → model → loss → optimizer → checkpoint, reporting events as it goes.
 //!
 //! A run directory is a model directory (`config.json` and `model.safetensors` of the best validation so far) with
-//! `recipe.toml`, `metrics.jsonl`, `training.safetensors` (the state to continue from), `.lock` (held while a training runs) and `last/` (the model at the
-//! last step, once the run has ended or was stopped).
+//! `recipe.toml`, `metrics.jsonl`, `training.safetensors` (the state to continue from), `.lock` (held while a training
+//! runs) and `last/` (the model at the last step, once the run has ended or was stopped).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
-use ksom_datasets::{Batch, DataOptions, DataSet, DataSpec, ImageSource, Loader, LoaderOptions, Order, Preprocess};
-use ksom_kernels::AdamW;
+use ksom_datasets::{Batch, DataSet, Loader, LoaderOptions, Order, Preprocess};
 
-use crate::checkpoint::{finite, is_finite};
+use crate::checkpoint::is_finite;
 use crate::error::{Error, Result};
 use crate::evaluation::{EvaluateOptions, evaluate};
 use crate::model::Model;
-use crate::model::config::{ModelConfig, Provenance};
+use crate::model::config::Provenance;
 use crate::record::writer::MetricsLog;
-use crate::system::compute::Compute;
 use crate::system::files::write_atomic;
-use crate::system::memory;
 use crate::training::events::{Event, Flow, StepReport, Summary, ValidationReport};
-use crate::training::fitting::{SET_ASIDE, fit_size, set_aside};
 use crate::training::optimizer::Optimizer;
-use crate::training::recipe::{NormalizationChoice, Recipe};
+use crate::training::recipe::{MAX_STEPS, Recipe};
 use crate::training::run_lock::RunLock;
 use crate::training::samples::write_samples;
-use crate::training::state::{Best, Progress, TrainingState, check_resumable, training_path};
+use crate::training::state::{Best, Progress, TrainingState, training_path};
 use crate::training::step::{StepOutcome, train_step};
 
-/// A model to train on from.
-pub struct Base {
-    /// The model, loaded for training.
-    pub model: Model,
-    /// Its name, for the record.
-    pub name: String,
-    /// Its commit, where it came from the Hub.
-    pub revision: Option<String>,
-}
-
-/// How a training reads its pictures; none of it changes what is learned.
-#[derive(Clone, Debug, Default)]
-pub struct DataAccess {
-    /// Decoding, unreadable files, memory. (Seed and split are the recipe's.)
-    pub options: DataOptions,
-    /// A folder for decoded pixels in memory-mapped files, written first where they are missing or stale: for sets of
-    /// large pictures that do not fit in memory.
-    pub cache: Option<PathBuf>,
-}
-
-impl DataAccess {
-    /// The data set, and what is left to do to each picture. A recipe that leaves the size open is given the one that
-    /// fits the pictures and the model `base` to train on from; the third is how many pictures are enlarged.
-    fn open(
-        &self,
-        spec: &DataSpec,
-        recipe: &mut Recipe,
-        base: Option<&ModelConfig>,
-    ) -> Result<(DataSet, Preprocess, usize)> {
-        let mut data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
-        set_aside(&mut data, recipe)?;
-        let enlarged = base.map_or(Ok(0), |base| fit_size(&data, recipe, base))?;
-        let preprocess = recipe.data.preprocess();
-        match &self.cache {
-            None => Ok((data, preprocess, enlarged)),
-            Some(folder) => {
-                if let Some(size) = preprocess.size() {
-                    memory::require_for_pictures(1, size)?;
-                }
-                Ok((data.cached(&preprocess, folder)?, preprocess.remaining(), enlarged))
-            }
-        }
-    }
-}
-
 /// A training under way.
+///
+/// [`Trainer::run`] does it all; [`Trainer::next_step`], [`Trainer::validate`] and [`Trainer::checkpoint`] do it piece by
+/// piece.
 pub struct Trainer {
-    recipe: Recipe,
-    run: PathBuf,
-    model: Model,
-    optimizer: Optimizer,
-    data: DataSet,
-    preprocess: Preprocess,
-    enlarged: usize,
-    progress: Progress,
-    log: MetricsLog,
-    _lock: RunLock,
+    pub(super) recipe: Recipe,
+    pub(super) run: PathBuf,
+    pub(super) model: Model,
+    pub(super) optimizer: Optimizer,
+    pub(super) data: DataSet,
+    pub(super) preprocess: Preprocess,
+    pub(super) enlarged: usize,
+    pub(super) progress: Progress,
+    pub(super) log: MetricsLog,
+    /// Made with the first step.
+    pub(super) loader: Option<Loader>,
+    pub(super) _lock: RunLock,
 }
 
 impl Trainer {
-    /// Starts a training in the run directory `run`, which is created and must not hold a training yet.
-    ///
-    /// With `base`, training goes on from that model: its architecture and quantizer take the place of the recipe's, and
-    /// its codebook's step counter goes on, so that the neighborhood does not widen again, unless the recipe wants it
-    /// to. The base model counts as the first result: if nothing better comes, it is what the run directory holds.
-    ///
-    /// # Errors
-    /// The run directory holds a training, the data cannot be opened, or the model cannot be built.
-    pub fn start(
-        mut recipe: Recipe,
-        spec: &DataSpec,
-        access: &DataAccess,
-        run: &Path,
-        compute: &Compute,
-        base: Option<Base>,
-    ) -> Result<Self> {
-        refuse_used(run)?;
-        if let Some(base) = &base {
-            let config = base.model.config();
-            recipe.architecture = config.architecture.clone();
-            recipe.quantizer = config.quantizer.clone();
-            if recipe.data.normalization == NormalizationChoice::Base {
-                recipe.data.normalization = NormalizationChoice::Given(config.preprocessing.normalization);
-            }
-        }
-        let base_config = base.as_ref().map(|base| base.model.config());
-        let (data, preprocess, enlarged) = access.open(spec, &mut recipe, base_config)?;
-        if data.train.is_empty() || data.valid.iter().all(|(_, source)| source.is_empty()) {
-            return Err(Error::Invalid(format!(
-                "{spec} leaves {} images to train on and none to validate on: training needs both; give more pictures or \
-                 another --set valid_fraction",
-                data.train.len()
-            )));
-        }
-        let (architecture, quantizer) = (recipe.architecture.clone(), recipe.quantizer.clone());
-        check_memory(&ModelConfig::new(architecture, quantizer), &recipe, &data, &preprocess)?;
-        let normalization = match recipe.data.normalization {
-            NormalizationChoice::Measure => ksom_datasets::Normalization::measure(data.train.as_ref(), &preprocess)?,
-            NormalizationChoice::Base => {
-                return Err(Error::Invalid(
-                    "the recipe takes normalization from a base model, but this is a training from scratch: set it to \
-                     measure, imagenet or half"
-                        .into(),
-                ));
-            }
-            NormalizationChoice::Imagenet => ksom_datasets::Normalization::IMAGENET,
-            NormalizationChoice::Half => ksom_datasets::Normalization::HALF,
-            NormalizationChoice::Given(given) => given,
-        };
-        // Settled, so that resuming measures nothing anew.
-        recipe.data.normalization = NormalizationChoice::Given(normalization);
-        let (mut model, base_model, base_revision) = match base {
-            Some(Base { model, name, revision }) if recipe.training.restart_neighborhood => {
-                (model.restart_neighborhood()?, Some(name), revision)
-            }
-            Some(Base { model, name, revision }) => (model, Some(name), revision),
-            None => {
-                let config = ModelConfig::new(recipe.architecture.clone(), recipe.quantizer.clone());
-                (Model::init(&config, recipe.training.seed, compute)?, None, None)
-            }
-        };
-        let config = model.config_mut();
-        config.preprocessing.normalization = normalization;
-        config.preprocessing.trained_size = recipe.data.size;
-        config.provenance = Provenance {
-            recipe: Some(recipe.name.clone()),
-            data: Some(describe(spec, &data)),
-            seed: Some(recipe.training.seed),
-            steps: Some(0),
-            base_model,
-            base_revision,
-            written_by: Some(concat!("ksom ", env!("CARGO_PKG_VERSION")).to_string()),
-        };
-        std::fs::create_dir_all(run).map_err(|source| Error::io("create", run, source))?;
-        let lock = RunLock::acquire(run)?;
-        refuse_used(run)?;
-        write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
-        let progress = Progress::new(spec.to_string(), fingerprint(data.train.as_ref()));
-        let trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess, enlarged), progress)?;
-        // The run directory is a model directory, and can be resumed, from the start.
-        trainer.model.save(run, DType::F32)?;
-        trainer.write_state()?;
-        Ok(trainer)
-    }
-
-    /// Continues the training in `run` from its last checkpoint, to the same bits as if it had not been interrupted
-    /// (with the same program, processor and number of threads). `spec` is only needed if the data have moved.
-    ///
-    /// # Errors
-    /// There is no checkpoint, or it does not fit the recipe, or the data are others.
-    pub fn resume(run: &Path, spec: Option<&DataSpec>, access: &DataAccess, compute: &Compute) -> Result<Self> {
-        check_resumable(run)?;
-        let lock = RunLock::acquire(run)?;
-        let state = TrainingState::read(run)?;
-        let mut recipe = Recipe::read(&recipe_path(run), &[])?;
-        let config = ModelConfig::read(&crate::model::config::config_path(run))?;
-        let base = config.provenance.base_model.as_ref().map(|_| &config);
-        let stored: DataSpec;
-        let spec = match spec {
-            Some(spec) => spec,
-            None => {
-                stored = state.progress.data.parse()?;
-                &stored
-            }
-        };
-        let (data, preprocess, enlarged) = access.open(spec, &mut recipe, base)?;
-        if fingerprint(data.train.as_ref()) != state.progress.data_fingerprint {
-            return Err(Error::Invalid(format!(
-                "{spec} does not hold the training images that {} was started with: their number or names have changed",
-                run.display()
-            )));
-        }
-        check_memory(&config, &recipe, &data, &preprocess)?;
-        let origin = training_path(run);
-        let weights = finite(state.model, &origin)?;
-        let model = Model::from_tensors(&config, weights, &origin.display().to_string(), compute, true)?;
-        let mut trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess, enlarged), state.progress)?;
-        trainer.optimizer.restore(&state.optimizer, trainer.progress.step)?;
-        Ok(trainer)
-    }
-
-    fn assemble(
-        recipe: Recipe,
-        (run, lock): (&Path, RunLock),
-        mut model: Model,
-        (data, preprocess, enlarged): (DataSet, Preprocess, usize),
-        progress: Progress,
-    ) -> Result<Self> {
-        model.train_only(recipe.training.only);
-        let t = &recipe.training;
-        let hyperparameters =
-            AdamW { lr: t.lr, beta1: t.beta1, beta2: t.beta2, eps: t.eps, weight_decay: t.weight_decay };
-        let optimizer = Optimizer::new(model.vars(), hyperparameters, t.clip_norm, model.compute().backend)?;
-        let log = MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?;
-        Ok(Self {
-            recipe,
-            run: run.to_path_buf(),
-            model,
-            optimizer,
-            data,
-            preprocess,
-            enlarged,
-            progress,
-            log,
-            _lock: lock,
-        })
-    }
-
     /// Sets how many steps the training takes in all, and writes it into the run directory's recipe.
     ///
     /// # Errors
-    /// `steps` is fewer than are done, or the recipe cannot be written.
+    /// `steps` is fewer than are done or more than a quantizer counts, the learning rate falls to the last step as it
+    /// was, or the recipe cannot be written.
     pub fn train_to(&mut self, steps: u64) -> Result<()> {
         if steps < self.progress.step {
             let done = self.progress.step;
             return Err(Error::Invalid(format!("{done} steps are done already: ask for more than {steps}")));
         }
         if steps != self.recipe.training.steps {
+            if !self.recipe.training.schedule.knows_no_end() {
+                return Err(Error::Invalid(format!(
+                    "the learning rate of this training falls to step {}: another number of steps is another training",
+                    self.recipe.training.steps
+                )));
+            }
+            if steps > MAX_STEPS {
+                return Err(Error::Invalid(format!("expected at most {MAX_STEPS} steps, found {steps}")));
+            }
             self.recipe.training.steps = steps;
             write_atomic(&recipe_path(&self.run), self.recipe.to_toml().as_bytes())?;
         }
@@ -299,20 +117,16 @@ impl Trainer {
     /// checkpoint is then as it was.
     pub fn run(&mut self, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<Summary> {
         let recipe = self.recipe.training.clone();
-        let mut loader = self.loader()?;
         let mut stop = false;
         let mut speed = Speed::default();
         let fresh = self.progress.step == 0 && self.progress.best.is_none();
         if fresh && self.model.config().provenance.base_model.is_some() {
-            stop |= self.validate(on_event)? == Flow::Stop;
-            self.write_state()?;
+            stop |= self.validate_telling(on_event)?.1 == Flow::Stop;
+            self.checkpoint()?;
         }
-        while !self.is_done() && !stop {
+        while !stop {
             let started = Instant::now();
-            let Some(batch) = loader.next() else { break };
-            let batch = batch?;
-            self.check_sides(&batch)?;
-            let mut report = self.step(&batch.pixels)?;
+            let Some(mut report) = self.next_step()? else { break };
             speed.add(recipe.batch_size, started);
             report.images_per_s = speed.images_per_s();
             let step = report.step;
@@ -323,21 +137,75 @@ impl Trainer {
             stop |= on_event(Event::Step(report)) == Flow::Stop;
 
             if step.is_multiple_of(recipe.validate_every) || step == recipe.steps {
-                stop |= self.validate(on_event)? == Flow::Stop;
+                stop |= self.validate_telling(on_event)?.1 == Flow::Stop;
             }
             let last = self.is_done();
             if step.is_multiple_of(recipe.checkpoint_every) || last || stop {
-                self.write_state()?;
+                self.checkpoint()?;
                 stop |= on_event(Event::Checkpoint { step }) == Flow::Stop;
             }
         }
-        self.model.config_mut().provenance.steps = Some(self.progress.step);
-        self.model.save(self.run.join("last"), DType::F32)?;
+        self.save_last()?;
         let (steps, best, done) = (self.progress.step, self.progress.best, self.is_done());
         Ok(Summary { steps, stopped: !done, early: done && steps < recipe.steps, best })
     }
 
-    fn loader(&self) -> Result<Loader> {
+    /// Takes one step on the next batch; none where nothing is left to do. Writes nothing.
+    ///
+    /// # Errors
+    /// A picture cannot be read, or a loss is not finite ([`Error::NotFinite`]): nothing has moved then.
+    pub fn next_step(&mut self) -> Result<Option<StepReport>> {
+        if self.is_done() {
+            return Ok(None);
+        }
+        let mut loader = match self.loader.take() {
+            Some(loader) => loader,
+            None => self.start_loader()?,
+        };
+        let batch = loader.next();
+        self.loader = Some(loader);
+        let Some(batch) = batch.transpose()? else { return Ok(None) };
+        self.check_sides(&batch)?;
+        self.step(&batch.pixels).map(Some)
+    }
+
+    /// Measures the model on the validation pictures, and saves it if it is the best so far.
+    ///
+    /// # Errors
+    /// A picture cannot be read, the loss is not finite, or a file cannot be written.
+    pub fn validate(&mut self) -> Result<ValidationReport> {
+        Ok(self.validate_telling(&mut |_| Flow::Continue)?.0)
+    }
+
+    /// Writes all that is needed to go on from here.
+    ///
+    /// # Errors
+    /// A weight is not finite, or the file cannot be written; what was there is then as it was.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.check_finite()?;
+        let state = TrainingState {
+            progress: self.progress.clone(),
+            model: self.model.state()?,
+            optimizer: self.optimizer.state(),
+        };
+        state.write(&self.run)
+    }
+
+    /// Writes the model as it stands, best or not, into the folder `last` of the run directory.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save_last(&mut self) -> Result<()> {
+        self.record_steps();
+        self.model.save(self.run.join("last"), DType::F32)
+    }
+
+    fn record_steps(&mut self) {
+        let steps = Some(self.progress.step);
+        self.model.set_provenance(Provenance { steps, ..self.model.config().provenance.clone() });
+    }
+
+    fn start_loader(&self) -> Result<Loader> {
         let t = &self.recipe.training;
         let order = Order::new(t.seed, self.data.train.len(), t.batch_size)?;
         let options = LoaderOptions {
@@ -357,15 +225,13 @@ impl Trainer {
             return Ok(());
         }
         let name = batch.indices.first().map(|&index| self.data.train.name(index)).unwrap_or_default();
-        Err(Error::Invalid(format!(
-            "{name} has {width}x{height} pixels, but this network needs sides that are multiples of {stride}: bring all \
-             pictures to one size with --set 'size=[WIDTH,HEIGHT]'"
-        )))
+        Err(Error::Sides { name, width, height, stride })
     }
 
     /// One optimizer step on a batch [B, 3, H, W].
     fn step(&mut self, pixels: &Tensor) -> Result<StepReport> {
         let step = self.progress.step;
+        self.optimizer.set_learning_rate(self.recipe.training.learning_rate().at(step));
         let StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm } =
             train_step(&mut self.model, &mut self.optimizer, pixels, self.recipe.training.accumulate)
                 .map_err(|error| self.name_last_good(error))?;
@@ -397,7 +263,7 @@ impl Trainer {
         }
     }
 
-    fn validate(&mut self, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<Flow> {
+    fn validate_telling(&mut self, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<(ValidationReport, Flow)> {
         let options =
             EvaluateOptions { preprocess: self.preprocess, batch_size: self.recipe.training.batch_size, full: false };
         let of = self.data.valid.iter().map(|(_, source)| source.len()).sum();
@@ -421,27 +287,17 @@ impl Trainer {
         let best = self.progress.best.is_none_or(|best| mse < best.mse);
         if best {
             self.progress.best = Some(Best { step, mse });
-            self.model.config_mut().provenance.steps = Some(step);
+            self.record_steps();
             self.check_finite()?;
             self.model.save(&self.run, DType::F32)?;
         }
         let report = ValidationReport { step, mse, best, sets };
         self.log.append("valid", &report)?;
         write_samples(&self.run, &self.model, &self.data.valid, step, mse)?;
-        if on_event(Event::Validated(report)) == Flow::Stop {
+        if on_event(Event::Validated(report.clone())) == Flow::Stop {
             flow = Flow::Stop;
         }
-        Ok(flow)
-    }
-
-    fn write_state(&self) -> Result<()> {
-        self.check_finite()?;
-        let state = TrainingState {
-            progress: self.progress.clone(),
-            model: self.model.state()?,
-            optimizer: self.optimizer.state(),
-        };
-        state.write(&self.run)
+        Ok((report, flow))
     }
 }
 
@@ -462,53 +318,7 @@ impl Speed {
     }
 }
 
-/// Refuses a run directory that holds a training.
-fn refuse_used(run: &Path) -> Result<()> {
-    if training_path(run).exists() {
-        return Err(Error::Invalid(format!(
-            "{} already holds a training: resume it with --resume, or choose another folder",
-            run.display()
-        )));
-    }
-    Ok(())
-}
-
-/// Refuses a training that does not fit into memory. Pictures that are not brought to one size are all as the first.
-fn check_memory(config: &ModelConfig, recipe: &Recipe, data: &DataSet, preprocess: &Preprocess) -> Result<()> {
-    config.validate().map_err(Error::Invalid)?;
-    let size = match preprocess.size() {
-        Some(size) => size,
-        None => data.train.image(0)?.dimensions(),
-    };
-    memory::require_for_training(config, &recipe.training, size)
-}
-
-fn recipe_path(run: &Path) -> PathBuf {
+/// The path of the recipe in a run directory.
+pub(crate) fn recipe_path(run: &Path) -> PathBuf {
     run.join("recipe.toml")
-}
-
-/// The training data in words, without the folders they lie in: the record goes where the model goes.
-fn describe(spec: &DataSpec, data: &DataSet) -> String {
-    let names: Vec<_> = spec
-        .members()
-        .iter()
-        .filter_map(|member| Some(member.path().file_name()?.to_string_lossy().into_owned()))
-        .collect();
-    let validated: usize = data.valid.iter().map(|(_, source)| source.len()).sum();
-    let aside = match data.test.as_slice() {
-        [(name, source)] if name == SET_ASIDE => format!(", {} set aside to judge by", source.len()),
-        _ => String::new(),
-    };
-    format!("{}: {} images trained on, {validated} validated on{aside}", names.join(" + "), data.train.len())
-}
-
-/// A hash of the number and names of the training images.
-fn fingerprint(source: &dyn ImageSource) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    for index in 0..source.len() {
-        hash.update(source.name(index));
-        hash.update([0]);
-    }
-    crate::system::digest::hexadecimal(&hash.finalize())
 }

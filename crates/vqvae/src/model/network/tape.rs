@@ -60,7 +60,7 @@ impl Maps {
     ) -> Result<()> {
         let Some(place) = &self.place else { return Ok(()) };
         let slot = &mut gradients.slots[place.index];
-        slot.uses -= 1;
+        slot.uses = slot.uses.checked_sub(1).ok_or_else(|| broken("was led back more often than it was used"))?;
         let others = slot.grad.take();
         let rest = Rest { others: others.as_ref(), rectified: place.rectified && slot.uses == 0 };
         slot.grad = Some(compute(rest)?);
@@ -150,12 +150,21 @@ impl Tape {
             gradients.slots[place.index].grad = Some(grad);
         }
         for (index, backward) in operations.into_iter().rev() {
-            let grad = gradients.slots[index].grad.take();
-            let grad = grad.ok_or_else(|| candle_core::Error::Msg("a feature map leads nowhere".into()).bt())?;
+            let Slot { grad, uses } = std::mem::take(&mut gradients.slots[index]);
+            // The last use applies the ReLU's mask: one too few, and the gradient would be wrong in silence.
+            if uses != 0 {
+                return Err(broken("was used more often than it was led back"));
+            }
+            let grad = grad.ok_or_else(|| broken("leads nowhere"))?;
             backward(grad, &mut gradients)?;
         }
         Ok(gradients.parameters)
     }
+}
+
+/// An operation has not kept its word: it is to add one gradient to each of its inputs.
+fn broken(how: &str) -> candle_core::Error {
+    candle_core::Error::Msg(format!("on the way back over a training step, a feature map {how}")).bt()
 }
 
 /// Gradients as they are found.
@@ -198,5 +207,27 @@ mod tests {
         assert_eq!(Rc::strong_count(&kept), 1);
         assert!(output.tape().is_none());
         Ok(())
+    }
+
+    /// The way back over one operation on two inputs that adds `times` gradients to the first of them.
+    fn lead_back(times: usize) -> Result<HashMap<TensorId, Tensor>> {
+        let values = Tensor::ones(1, DType::F32, &Device::Cpu)?;
+        let tape = Tape::default();
+        let input = tape.enter(values.clone());
+        let through = input.clone();
+        let middle =
+            tape.record(&[&input], values.clone(), true, move |grad, gradients| through.add_grad(gradients, grad));
+        let used = middle.clone();
+        let output = tape.record(&[&middle], values.clone(), false, move |grad, gradients| {
+            (0..times).try_for_each(|_| used.add_grad(gradients, grad.clone()))
+        });
+        tape.backward(&output, values, 1.0)
+    }
+
+    #[test]
+    fn every_use_is_led_back_once() {
+        assert!(lead_back(1).is_ok());
+        assert!(lead_back(0).unwrap_err().to_string().contains("more often than it was led back"));
+        assert!(lead_back(2).unwrap_err().to_string().contains("more often than it was used"));
     }
 }

@@ -28,7 +28,12 @@ impl Recipe {
             (Some(started), Some(asked)) => base_model || started == asked,
             _ => true,
         };
-        let longer = TrainingRecipe { steps: self.training.steps.max(asked.training.steps), ..self.training.clone() };
+        // Where the learning rate falls to the last step, more of them are another training.
+        let steps = match self.training.schedule.knows_no_end() {
+            true => self.training.steps.max(asked.training.steps),
+            false => self.training.steps,
+        };
+        let longer = TrainingRecipe { steps, ..self.training.clone() };
         let same = [
             ("architecture", base_model || self.architecture == asked.architecture),
             ("quantizer", base_model || self.quantizer == asked.quantizer),
@@ -55,6 +60,8 @@ mod tests {
         assert_eq!(started.differences(&find("cifar10", &[]), false), ["training"]);
         assert!(started.differences(&find("cifar10", &["lr=1e-4", "steps=30001"]), false).is_empty());
         assert_eq!(started.differences(&find("cifar10", &["lr=1e-4", "steps=29999"]), false), ["training"]);
+        let falling = find("cifar10", &["schedule=cosine"]);
+        assert_eq!(falling.differences(&find("cifar10", &["schedule=cosine", "steps=30001"]), false), ["training"]);
         let other = find("cifar10", &["lr=1e-4", "num_codes=64", "normalization=half"]);
         assert_eq!(started.differences(&other, false), ["quantizer", "data"]);
         assert!(started.differences(&other, true).is_empty());

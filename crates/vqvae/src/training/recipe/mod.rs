@@ -1,11 +1,12 @@
 //! Recipes: everything that decides a training, in one TOML file, every field of which can be overridden.
 
 mod differences;
+mod overrides;
 
 use std::path::Path;
 
 use ksom_datasets::{Crop, DataOptions, Filter, Preprocess, Resize, ResizeMode, Validation};
-use ksom_quantizers::{Grid, QuantizerConfig};
+use ksom_quantizers::QuantizerConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -13,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::model::config::Architecture;
 use crate::model::part::Part;
 use crate::system::files::read_text;
+use crate::training::recipe::overrides::{set, settle_grid};
+use crate::training::schedule::{LearningRate, Schedule};
 
 /// The recipes that come with the crate: name and text.
 pub const RECIPES: [(&str, &str); 5] = [
@@ -25,6 +28,9 @@ pub const RECIPES: [(&str, &str); 5] = [
 
 /// The largest recipe file that is read, in bytes.
 const MAX_RECIPE_BYTES: u64 = 1 << 20;
+
+/// The most steps of a training: a quantizer counts no more.
+pub(crate) const MAX_STEPS: u64 = 1 << 24;
 
 /// The largest number of pictures in a batch.
 const MAX_BATCH: usize = 1 << 20;
@@ -142,8 +148,14 @@ pub struct TrainingRecipe {
     pub batch_size: usize,
     /// Parts that each batch is cut into, to save memory; gradients add up.
     pub accumulate: usize,
-    /// AdamW's learning rate.
+    /// AdamW's learning rate; where it is scheduled, the highest.
     pub lr: f64,
+    /// The course of the learning rate.
+    #[serde(default, skip_serializing_if = "is_constant")]
+    pub schedule: Schedule,
+    /// Steps in which the learning rate rises to `lr`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warmup_steps: u64,
     /// AdamW's β₁.
     pub beta1: f64,
     /// AdamW's β₂.
@@ -170,6 +182,21 @@ pub struct TrainingRecipe {
     /// the model has come to.
     #[serde(default)]
     pub restart_neighborhood: bool,
+}
+
+impl TrainingRecipe {
+    /// The learning rate by step.
+    pub fn learning_rate(&self) -> LearningRate {
+        LearningRate { peak: self.lr, schedule: self.schedule, warmup_steps: self.warmup_steps, steps: self.steps }
+    }
+}
+
+fn is_constant(schedule: &Schedule) -> bool {
+    *schedule == Schedule::Constant
+}
+
+fn is_zero(steps: &u64) -> bool {
+    *steps == 0
 }
 
 /// A training: model, data and optimization.
@@ -271,6 +298,18 @@ impl Recipe {
         if self.data.valid_images == Some(0) {
             return Err("data.valid_images must be at least 1, found 0".into());
         }
+        if t.steps > MAX_STEPS {
+            return Err(format!(
+                "training.steps must be at most {MAX_STEPS}, which a quantizer counts, found {}",
+                t.steps
+            ));
+        }
+        if t.warmup_steps > t.steps {
+            return Err(format!(
+                "training.warmup_steps ({}) must be at most training.steps ({})",
+                t.warmup_steps, t.steps
+            ));
+        }
         if t.batch_size > MAX_BATCH {
             return Err(format!("training.batch_size must be at most {MAX_BATCH}, found {}", t.batch_size));
         }
@@ -302,77 +341,6 @@ impl Recipe {
         }
         self.quantizer.validate().map_err(|error| format!("quantizer: {error}"))
     }
-}
-
-/// Writes one override into the table. The value is TOML, or a string where it is not.
-fn set(table: &mut Table, key: &str, value: &str) -> std::result::Result<(), String> {
-    let parsed: Value = format!("value = {value}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(value.to_string()));
-    let (section_name, field) = match key.split_once('.') {
-        Some((section, field)) => (section.to_string(), field),
-        None => (section_of(table, key)?, key),
-    };
-    let known = fields(table);
-    let section = table
-        .get_mut(&section_name)
-        .and_then(Value::as_table_mut)
-        .ok_or_else(|| format!("no section {section_name:?} to set; fields are {}", known.join(", ")))?;
-    // A whole number stands for a float where one is expected.
-    let parsed = match (section.get(field), parsed) {
-        (Some(Value::Float(_)), Value::Integer(whole)) => Value::Float(whole as f64),
-        (_, parsed) => parsed,
-    };
-    section.insert(field.to_string(), parsed);
-    Ok(())
-}
-
-/// The section that a field named alone belongs to.
-fn section_of(table: &Table, field: &str) -> std::result::Result<String, String> {
-    let sections: Vec<&String> = table
-        .iter()
-        .filter(|(_, value)| value.as_table().is_some_and(|section| section.contains_key(field)))
-        .map(|(name, _)| name)
-        .collect();
-    match sections[..] {
-        [section] => Ok(section.clone()),
-        // Fields that a recipe may leave out.
-        [] if field == "grid" => Ok("quantizer".into()),
-        [] if ["size", "resize", "valid_images", "judged_fraction"].contains(&field) => Ok("data".into()),
-        [] if ["patience", "only", "restart_neighborhood"].contains(&field) => Ok("training".into()),
-        [] => Err(format!("no field {field:?} to set; fields are {}", fields(table).join(", "))),
-        _ => {
-            let paths: Vec<String> = sections.iter().map(|section| format!("{section}.{field}")).collect();
-            Err(format!("{field:?} is ambiguous: say {}", paths.join(" or ")))
-        }
-    }
-}
-
-fn fields(table: &Table) -> Vec<String> {
-    table
-        .iter()
-        .filter_map(|(section, value)| Some((section, value.as_table()?)))
-        .flat_map(|(section, fields)| fields.keys().map(move |field| format!("{section}.{field}")))
-        .collect()
-}
-
-/// Turns `grid_dims` into the automatic shape, unless a shape is given.
-fn settle_grid(table: &mut Table) -> std::result::Result<(), String> {
-    let Some(quantizer) = table.get_mut("quantizer").and_then(Value::as_table_mut) else { return Ok(()) };
-    let Some(dims) = quantizer.remove("grid_dims") else { return Ok(()) };
-    if quantizer.contains_key("grid") {
-        return Ok(());
-    }
-    let whole = |value: Option<&Value>| value.and_then(Value::as_integer).and_then(|v| usize::try_from(v).ok());
-    let (Some(num_codes), Some(dims)) = (whole(quantizer.get("num_codes")), whole(Some(&dims))) else {
-        return Err("quantizer.num_codes and quantizer.grid_dims must be whole numbers".into());
-    };
-    let grid = Grid::auto(num_codes, dims).map_err(|error| error.to_string())?;
-    let shape = grid.shape().iter().map(|&side| Value::Integer(side as i64)).collect();
-    quantizer.insert("grid".to_string(), Value::Array(shape));
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,35 @@
+//! What helps on the command line after an error of the library, which knows of no options.
+
+use ksom_vqvae::Error;
+
+/// The options that help, if one does.
+pub fn on(error: &anyhow::Error) -> Option<&'static str> {
+    let error = error.chain().find_map(|cause| cause.downcast_ref::<Error>())?;
+    Some(match error {
+        Error::NoModel { .. } => "`ksom list` names known models",
+        Error::NoTraining { .. } => "start the training without --resume",
+        Error::TrainingExists { .. } => "resume it with --resume, or choose another folder",
+        Error::NoData { .. } => "or name some with --data",
+        Error::TooFewImages { .. } => "such as --set valid_fraction=0.5",
+        Error::Sides { .. } => "--set 'size=[WIDTH,HEIGHT]'",
+        Error::NotFinite { .. } => "--set lr=...",
+        Error::Device { device, .. } if device != "cpu" => "or use --device cpu",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn advice_is_found_under_context() {
+        let exists = || Error::TrainingExists { run: "runs/a".into() };
+        let error = Err::<(), _>(exists()).context("starting the training").unwrap_err();
+        assert!(on(&error).unwrap().contains("--resume"));
+        assert!(on(&exists().into()).unwrap().contains("--resume"));
+        assert_eq!(on(&Error::Invalid("a number".into()).into()), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! How a training reads its pictures.
+
+use std::path::PathBuf;
+
+use ksom_datasets::{DataOptions, DataSet, DataSpec, Preprocess};
+
+use crate::error::Result;
+use crate::model::config::ModelConfig;
+use crate::system::memory;
+use crate::training::fitting::prepare;
+use crate::training::recipe::Recipe;
+
+/// How a training reads its pictures; none of it changes what is learned.
+#[derive(Clone, Debug, Default)]
+pub struct DataAccess {
+    /// Decoding, unreadable files, memory. (Seed and split are the recipe's.)
+    pub options: DataOptions,
+    /// A folder for decoded pixels in memory-mapped files, written first where they are missing or stale: for sets of
+    /// large pictures that do not fit in memory.
+    pub cache: Option<PathBuf>,
+}
+
+impl DataAccess {
+    /// The data set as training takes it, what is left to do to each picture, and how many are enlarged; `base` is the
+    /// model to train on from.
+    pub(crate) fn open(
+        &self,
+        spec: &DataSpec,
+        recipe: &mut Recipe,
+        base: Option<&ModelConfig>,
+    ) -> Result<(DataSet, Preprocess, usize)> {
+        let mut data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
+        let enlarged = prepare(&mut data, recipe, base)?;
+        let preprocess = recipe.data.preprocess();
+        match &self.cache {
+            None => Ok((data, preprocess, enlarged)),
+            Some(folder) => {
+                if let Some(size) = preprocess.size() {
+                    memory::require_for_pictures(1, size)?;
+                }
+                Ok((data.cached(&preprocess, folder)?, preprocess.remaining(), enlarged))
+            }
+        }
+    }
+}

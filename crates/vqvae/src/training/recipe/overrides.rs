@@ -1,0 +1,77 @@
+//! Fields of a recipe that are set one by one, and shapes that are found for what a recipe leaves open.
+
+use ksom_quantizers::Grid;
+use toml::{Table, Value};
+
+/// Writes one override into the table. The value is TOML, or a string where it is not.
+pub(crate) fn set(table: &mut Table, key: &str, value: &str) -> std::result::Result<(), String> {
+    let parsed: Value = format!("value = {value}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(value.to_string()));
+    let (section_name, field) = match key.split_once('.') {
+        Some((section, field)) => (section.to_string(), field),
+        None => (section_of(table, key)?, key),
+    };
+    let known = fields(table);
+    let section = table
+        .get_mut(&section_name)
+        .and_then(Value::as_table_mut)
+        .ok_or_else(|| format!("no section {section_name:?} to set; fields are {}", known.join(", ")))?;
+    // A whole number stands for a float where one is expected.
+    let parsed = match (section.get(field), parsed) {
+        (Some(Value::Float(_)), Value::Integer(whole)) => Value::Float(whole as f64),
+        (_, parsed) => parsed,
+    };
+    section.insert(field.to_string(), parsed);
+    Ok(())
+}
+
+/// The section that a field named alone belongs to.
+fn section_of(table: &Table, field: &str) -> std::result::Result<String, String> {
+    let sections: Vec<&String> = table
+        .iter()
+        .filter(|(_, value)| value.as_table().is_some_and(|section| section.contains_key(field)))
+        .map(|(name, _)| name)
+        .collect();
+    match sections[..] {
+        [section] => Ok(section.clone()),
+        // Fields that a recipe may leave out.
+        [] if field == "grid" => Ok("quantizer".into()),
+        [] if ["size", "resize", "valid_images", "judged_fraction"].contains(&field) => Ok("data".into()),
+        [] if ["patience", "only", "restart_neighborhood", "schedule", "warmup_steps"].contains(&field) => {
+            Ok("training".into())
+        }
+        [] => Err(format!("no field {field:?} to set; fields are {}", fields(table).join(", "))),
+        _ => {
+            let paths: Vec<String> = sections.iter().map(|section| format!("{section}.{field}")).collect();
+            Err(format!("{field:?} is ambiguous: say {}", paths.join(" or ")))
+        }
+    }
+}
+
+fn fields(table: &Table) -> Vec<String> {
+    table
+        .iter()
+        .filter_map(|(section, value)| Some((section, value.as_table()?)))
+        .flat_map(|(section, fields)| fields.keys().map(move |field| format!("{section}.{field}")))
+        .collect()
+}
+
+/// Turns `grid_dims` into the automatic shape, unless a shape is given.
+pub(crate) fn settle_grid(table: &mut Table) -> std::result::Result<(), String> {
+    let Some(quantizer) = table.get_mut("quantizer").and_then(Value::as_table_mut) else { return Ok(()) };
+    let Some(dims) = quantizer.remove("grid_dims") else { return Ok(()) };
+    if quantizer.contains_key("grid") {
+        return Ok(());
+    }
+    let whole = |value: Option<&Value>| value.and_then(Value::as_integer).and_then(|v| usize::try_from(v).ok());
+    let (Some(num_codes), Some(dims)) = (whole(quantizer.get("num_codes")), whole(Some(&dims))) else {
+        return Err("quantizer.num_codes and quantizer.grid_dims must be whole numbers".into());
+    };
+    let grid = Grid::auto(num_codes, dims).map_err(|error| error.to_string())?;
+    let shape = grid.shape().iter().map(|&side| Value::Integer(side as i64)).collect();
+    quantizer.insert("grid".to_string(), Value::Array(shape));
+    Ok(())
+}
