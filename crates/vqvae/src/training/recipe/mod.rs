@@ -103,7 +103,7 @@ pub struct DataRecipe {
     pub train_fraction: f64,
     /// Share of the images then left to train on that is set aside to judge the result by: neither training nor early
     /// stopping sees them. A data set with a test part of its own is judged by that.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_no_share")]
     pub judged_fraction: f64,
     /// The most pictures of each validation set that are used, spread evenly over it; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,8 +128,8 @@ impl DataRecipe {
     }
 }
 
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
+fn is_no_share(share: &f64) -> bool {
+    *share == 0.0
 }
 
 fn squash() -> ResizeChoice {
