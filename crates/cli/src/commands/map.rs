@@ -100,8 +100,8 @@ pub fn run(args: MapArgs, settings: &Settings) -> Result<MapReport> {
     let scale = if args.enlarge > 1 { format!(", ×{}", args.enlarge) } else { String::new() };
     let fill = fixed.map(|code| format!("; the other level is filled with code {code}")).unwrap_or_default();
     let notes = vec![format!(
-        "{} on their grid of {}, each decoded alone, {} pixels{scale}{fill}",
-        if levels.len() == 1 { "codes".to_string() } else { format!("{} of two levels", levels[level].name) },
+        "codes{} on their grid of {}, each decoded alone, {} pixels{scale}{fill}",
+        ["", " of the top level", " of the bottom level"][if levels.len() == 1 { 0 } else { level + 1 }],
         sides(&quantizer.grid),
         sides(&[2 * architecture.stride(); 2]),
     )];

@@ -3,6 +3,7 @@
 
 pub mod metrics;
 mod paired;
+pub(crate) mod prepared;
 
 pub use paired::{PairedChange, Verdict, paired_change};
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 use crate::codes::images::pad_edges;
 use crate::error::{Error, Result};
 use crate::evaluation::metrics::{PictureQuality, bits_per_pixel, psnr};
+use crate::evaluation::prepared::for_each_prepared;
 use crate::model::Model;
 use crate::system::memory;
 
@@ -28,9 +30,6 @@ const PERMUTATION_SEED: u64 = 0;
 
 /// Pictures go through the network together up to this many pixels, and at least one.
 const PIXELS_PER_BATCH: usize = 1 << 20;
-
-/// Where pictures keep their own size, so many are decoded at a time.
-const DECODED_TOGETHER: usize = 16;
 
 /// How pictures are prepared, and what is measured.
 #[derive(Clone, Copy, Debug)]
@@ -118,34 +117,18 @@ pub fn evaluate(
     if source.is_empty() {
         return Err(Error::Invalid("there are no pictures to evaluate on".into()));
     }
-    options.preprocess.check()?;
-    let together = match options.preprocess.size() {
-        Some(size) => {
-            memory::require_for_pictures(options.batch_size.min(source.len()), size)?;
-            options.batch_size
-        }
-        None => options.batch_size.min(DECODED_TOGETHER),
-    };
     let architecture = &model.config().architecture;
     let mut seen = Seen::new(model)?;
-    let mut done = 0;
-    while done < source.len() {
-        let next = source.len().min(done + together.max(1));
-        // Decoded at the same time; what one of them costs is bounded by what a picture may cost.
-        let pictures: Vec<Result<RgbImage>> = (done..next)
-            .into_par_iter()
-            .map(|index| Ok(options.preprocess.apply(source.image(index)?, &source.name(index), None)?))
-            .collect();
-        let pictures = pictures.into_iter().collect::<Result<Vec<_>>>()?;
+    let mut add = |pictures: &[RgbImage]| {
         for alike in pictures.chunk_by(|a, b| a.dimensions() == b.dimensions()) {
             let pixels = alike[0].width() as usize * alike[0].height() as usize;
             for batch in alike.chunks((PIXELS_PER_BATCH / pixels.max(1)).max(1)) {
                 seen.add(model, batch, options.full)?;
             }
         }
-        done = next;
-        progress(done);
-    }
+        Ok(())
+    };
+    for_each_prepared(source.as_ref(), &options.preprocess, options.batch_size, &mut add, progress)?;
     let Seen { usage, errors, qualities, pixels, codes, .. } = seen;
 
     let levels = architecture

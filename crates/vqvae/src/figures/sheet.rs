@@ -9,6 +9,8 @@ use crate::figures::font::{LABEL, TITLE};
 
 /// Pixels around the sheet and between pictures.
 const MARGIN: u32 = 8;
+/// Pixels between what stands above all columns and the first row.
+const HEADER_GAP: u32 = 4;
 /// A label may be this wide, in pixels, though its picture is narrower.
 const LABEL_WIDTH: u32 = 176;
 /// A title may be this wide, in pixels, though the pictures are not.
@@ -63,7 +65,7 @@ impl Sheet {
         let has_columns = self.columns.iter().any(|column| !column.is_empty());
 
         let mut height = 2 * MARGIN + head.len() as u32 * TITLE.height() + notes.len() as u32 * LABEL.height();
-        height += if has_columns { LABEL.height() } else { 0 };
+        height += if has_columns { LABEL.height() + HEADER_GAP } else { 0 };
         for (number, row) in self.rows.iter().enumerate() {
             let gap = if number > 0 { MARGIN } else { 0 };
             height = height.saturating_add(gap).saturating_add(row.height());
@@ -84,7 +86,7 @@ impl Sheet {
             for ((column, x), width) in self.columns.iter().zip(starts()).zip(&columns) {
                 LABEL.write(&mut sheet, (x, y), &LABEL.cut(column, *width));
             }
-            y += LABEL.height();
+            y += LABEL.height() + HEADER_GAP;
         }
         for (number, row) in self.rows.iter().enumerate() {
             y += if number > 0 { MARGIN } else { 0 };
@@ -227,7 +229,7 @@ mod tests {
         ];
         let columns = vec!["left".to_string(), "right".to_string()];
         let sheet = Sheet { title: "Title".into(), notes: vec!["a note".into()], columns, rows }.draw().unwrap();
-        let first = MARGIN + TITLE.height() + 3 * LABEL.height();
+        let first = MARGIN + TITLE.height() + 3 * LABEL.height() + HEADER_GAP;
         let second = first + 30 + LABEL.height() + MARGIN;
         assert_eq!(sheet.dimensions(), (MARGIN + 200 + MARGIN + 60 + MARGIN, second + 20 + MARGIN));
         let shade = |x, y| sheet.get_pixel(x, y).0[0];
