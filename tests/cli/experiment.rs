@@ -95,7 +95,7 @@ fn runs_that_fail_are_reported_and_stop_nothing() {
     assert!(finished.stdout.contains("failed: wild, seed 3: the "), "{}", finished.stdout);
     assert!(finished.stderr.contains("warning: wild, seed 0"), "{}", finished.stderr);
     let table = std::fs::read_to_string(space.path("out/results.md")).unwrap();
-    assert!(table.contains("| wild | – | – | – | – | – | – | 0 | 2 |"), "{table}");
+    assert!(table.contains("| wild | – | – | – | – | – | – | – | 0 | 2 |"), "{table}");
     assert!(table.contains("- wild, seed 0: the ") && !table.contains("out/"), "{table}");
     let results: Value =
         serde_json::from_str(&std::fs::read_to_string(space.path("out/results.json")).unwrap()).unwrap();

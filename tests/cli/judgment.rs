@@ -205,11 +205,17 @@ fn commands_say_which_pictures_they_took() {
     let all = ["g, training", "g, validation", "g, test", "all of its 4 pictures"];
     assert_eq!(names(&["--part", "all"]), all);
     assert_eq!(names(&[]), ["g", "1 of 4 pictures: the test part"]);
-    assert_eq!(names(&["--part", "train"])[1], "2 of 4 pictures: the training part");
-    let text = space.ok(&["usage", "cifar10-ksom", "--data", "g", "-o", "u.png", "--part", "valid"]).stdout;
-    assert!(text.contains("1 of 4 pictures: the validation part"), "{text}");
+    // The split is that of the model's recipe, which takes its validation pictures from the training part.
+    assert_eq!(names(&["--part", "train"])[1], "1 of 4 pictures: the training part");
+    let text = {
+        // Pictures of any sizes.
+        space.picture("g/test/c.png", 50, 21, 3);
+        space.ok(&["usage", "cifar10-ksom", "--data", "g", "-o", "u.png"])
+    }
+    .stdout;
+    assert!(text.contains("2 of 5 pictures: the test part"), "{text}");
     let text = space.ok(&["eval", "--data", "g", "--model", "cifar10-ksom"]).stdout;
-    assert!(text.contains("1 of 4 pictures: the test part; whole, at their own size"), "{text}");
+    assert!(text.contains("2 of 5 pictures: the test part; whole, at their own size"), "{text}");
 }
 
 #[test]

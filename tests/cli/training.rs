@@ -164,7 +164,7 @@ fn finetuning_goes_on_from_a_model() {
     space.train("base", 0);
     let before = std::fs::read(space.path("base/model.safetensors")).unwrap();
     let args = ["finetune", "base", "--data", "data", "--out", "run", "--steps", "60", "--set", "validate_every=20"];
-    let report = space.json(&[&args[..], &["--set", "size=[32,32]", "--set", "batch_size=4"]].concat());
+    let report = space.json(&[&args[..], &["--set", "lr=1e-3", "--set", "batch_size=4"]].concat());
     let of = |when: &str| report["validation_mse_".to_string() + when].as_f64().unwrap();
     let (mse_before, mse_after) = (of("before"), of("after"));
     assert!(mse_after < mse_before, "{mse_before} → {mse_after}");
