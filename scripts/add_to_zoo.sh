@@ -6,9 +6,11 @@
 # DATA is the data that RUN was trained on, as for `ksom train`; each SAMPLE a picture to show in the card. The
 # figures are those of the pictures that training validated on, whole and at their own size. Weights are stored as 16-bit
 # floats if that changes the validation error by less than 0.1 %. Of the training's log every tenth line is kept. The
-# card (README.md) is written by hand: the tests tell which figures it lacks; scripts/pin_zoo.sh comes after it.
+# folder becomes the package ksom-model-NAME; by hand come its description and card (README.md: the tests tell which
+# figures it lacks), a line in the workspace's Cargo.toml, in models/Cargo.toml and in models/src/lib.rs, and then
+# scripts/pin_zoo.sh.
 set -euo pipefail
-[ $# -ge 4 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 4 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
 run=$1 name=$2 data=$3
 shift 3
 mapfile -t samples < <(realpath "$@")
@@ -28,6 +30,10 @@ echo "$name: validation error $before with 32 bits, $after with 16: keeping $kep
 
 model=$here/models/$name
 mkdir -p "$model"
+for file in Cargo.toml lib.rs; do
+    [ -e "$model/$file" ] || sed "s/cifar10-ksom/$name/" "$here/models/cifar10-ksom/$file" > "$model/$file"
+done
+cp -P "$here/models/cifar10-ksom"/LICENSE-* "$model"
 cp "$work/$kept"/{config.json,model.safetensors,recipe.toml} "$model"
 jq -c 'select(.kind != "train" or .step % 100 == 0)' "$run/metrics.jsonl" > "$model/metrics.jsonl"
 evaluate --model "$model" --record

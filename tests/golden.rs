@@ -12,7 +12,7 @@ use ksom_quantizers::{Grid, QuantizerConfig, QuantizerKind};
 use ksom_vqvae::model::{Architecture, ArchitectureKind, ForwardOutput};
 use ksom_vqvae::training::{AdamW, Optimizer, StepOutcome, train_step};
 use ksom_vqvae::{Backend, Compute, Model, ModelConfig};
-use support::{BACKENDS, Golden, assert_close, assert_codes, golden_dir, golden_files, numbers};
+use support::{BACKENDS, Golden, assert_close, assert_codes, golden_dir, golden_files, numbers, own_golden_dir};
 
 fn compute(backend: Backend) -> Compute {
     Compute { device: Device::Cpu, dtype: DType::F32, backend }
@@ -182,8 +182,8 @@ fn step_with_golden_codes(
     let found = model.backpropagate(input, Some(&codes), 1.0).unwrap();
     let grad_norm = optimizer.norm(&found.gradients).unwrap();
     optimizer.step(&found.gradients, optimizer.clip_coefficient(grad_norm)).unwrap();
-    model.observe(&found.levels).unwrap();
-    model.update_quantizers().unwrap();
+    let observations = model.observe(&found.levels).unwrap();
+    model.update_quantizers(observations).unwrap();
     let perplexity = found.levels.iter().map(|level| scalar(&level.perplexity)).collect();
     let (reconstruction, quantizer_loss) = (found.reconstruction, found.quantizer_loss);
     StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm }
@@ -191,7 +191,7 @@ fn step_with_golden_codes(
 
 #[test]
 fn golden_steps_with_given_codes_are_the_same() {
-    let Some(dir) = golden_dir() else { return };
+    let Some(dir) = own_golden_dir() else { return };
     let golden = Golden::read(&dir.join("model").join("vqvae2-hard-2d.safetensors"));
     let config = model_config(&golden);
     let state = || {

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use ksom_datasets::{DataKind, DataOptions, DataSpec, DecodeOptions, RgbImage, decode_bytes, open};
+use ksom_datasets::decode::decode_bytes;
+use ksom_datasets::sets::DataKind;
+use ksom_datasets::{DataOptions, DataSpec, DecodeOptions, RgbImage, open};
 use ksom_quantizers::QuantizerConfig;
 use ksom_vqvae::checkpoint::pth::{PthFile, PthValue};
 use ksom_vqvae::checkpoint::weights_path;
@@ -175,7 +177,8 @@ pub fn parquet(bytes: &[u8]) {
 
 /// Pictures: refused, or pixels within the bound.
 pub fn picture(bytes: &[u8]) {
-    if let Ok(picture) = decode_bytes(bytes, "fuzz", &decode_options()) {
+    if let Ok(decoded) = decode_bytes(bytes, "fuzz", &decode_options()) {
+        let picture = decoded.pixels;
         assert!(u64::from(picture.width()) * u64::from(picture.height()) <= MAX_PIXELS);
     }
 }

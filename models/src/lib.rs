@@ -1,5 +1,6 @@
-//! The zoo: trained models that are compiled into `ksom`. Each has a folder beside this file, which is a model directory
-//! with its card.
+//! The zoo: trained models that are compiled into `ksom`. Each is a package of its own, `ksom-model-NAME`, so that none
+//! outgrows the registry's bound however many there are; its folder, `models/NAME`, is a model directory with its card.
+//! This crate collects them.
 
 /// The files of a model directory.
 pub struct ModelFiles {
@@ -14,23 +15,18 @@ pub struct ModelFiles {
 }
 
 macro_rules! model {
-    ($name:literal) => {
-        ModelFiles {
-            name: $name,
-            config: include_str!(concat!("../", $name, "/config.json")),
-            weights: include_bytes!(concat!("../", $name, "/model.safetensors")),
-            metrics: include_str!(concat!("../", $name, "/metrics.jsonl")),
-        }
+    ($name:literal, $package:ident) => {
+        ModelFiles { name: $name, config: $package::CONFIG, weights: $package::WEIGHTS, metrics: $package::METRICS }
     };
 }
 
 /// Every model of the zoo.
 pub static ZOO: [ModelFiles; 5] = [
-    model!("cifar10-ksom"),
-    model!("cifar10-ema"),
-    model!("cifar10-ksom-gaussian"),
-    model!("photos-ksom"),
-    model!("photos-ksom-vqvae2"),
+    model!("cifar10-ksom", ksom_model_cifar10_ksom),
+    model!("cifar10-ema", ksom_model_cifar10_ema),
+    model!("cifar10-ksom-gaussian", ksom_model_cifar10_ksom_gaussian),
+    model!("photos-ksom", ksom_model_photos_ksom),
+    model!("photos-ksom-vqvae2", ksom_model_photos_ksom_vqvae2),
 ];
 
 /// The model that is used where none is named and the pictures are small or not known: the first.

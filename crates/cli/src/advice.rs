@@ -1,11 +1,17 @@
 //! What helps on the command line after an error of the library, which knows of no options.
 
+use ksom_datasets::DatasetError;
 use ksom_vqvae::Error;
+
+/// What helps where a picture of a data set cannot be read.
+const LEAVE_OUT: &str = "--skip-unreadable leaves out pictures that cannot be read";
 
 /// The options that help, if one does.
 pub fn on(error: &anyhow::Error) -> Option<&'static str> {
     let error = error.chain().find_map(|cause| cause.downcast_ref::<Error>())?;
     Some(match error {
+        Error::Data(DatasetError::Image { .. } | DatasetError::TooLarge { .. }) => LEAVE_OUT,
+        Error::Data(DatasetError::Io { path, .. }) if path.is_file() => LEAVE_OUT,
         Error::NoModel { .. } => "`ksom list` names known models",
         Error::NoTraining { .. } => "start the training without --resume",
         Error::TrainingExists { .. } => "resume it with --resume, or choose another folder",

@@ -1,6 +1,10 @@
 //! Arguments that several commands take.
 
+use std::ffi::OsString;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use ksom_datasets::DataSpec;
 
 /// Options that every command takes.
 #[derive(Args)]
@@ -52,10 +56,15 @@ pub struct ModelArgs {
 pub struct PictureArgs {
     /// Picture files, folders (searched recursively) or patterns such as 'photos/*.jpg'
     #[arg(value_name = "IMAGES", required = true)]
-    pub images: Vec<String>,
+    pub images: Vec<OsString>,
     /// Leave out pictures that cannot be read, with a warning for each, instead of stopping
     #[arg(long)]
     pub skip_unreadable: bool,
+}
+
+/// The name of a data set, whose path need not be Unicode.
+pub fn data_spec() -> impl TypedValueParser<Value = DataSpec> {
+    OsStringValueParser::new().try_map(|text| DataSpec::from_os_str(&text))
 }
 
 /// A width and height in pixels, `WxH`.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use image::RgbImage;
-use ksom_datasets::{NamedSource, Preprocess, Subset};
+use ksom_datasets::Preprocess;
+use ksom_datasets::sets::NamedSource;
+use ksom_datasets::sources::Subset;
 use ksom_vqvae::evaluation::metrics::PictureQuality;
 use ksom_vqvae::evaluation::{EvaluateOptions, Evaluation, PairedChange, evaluate, paired_change};
 use ksom_vqvae::figures::{Sheet, SheetCell, SheetRow, decibels, fit};

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use ksom_datasets::{DataOptions, DataSet, DataSpec, NamedSource, OnUnreadable, Preprocess, open};
+use ksom_datasets::sets::{NamedSource, OnUnreadable};
+use ksom_datasets::{DataOptions, DataSet, DataSpec, DatasetError, Preprocess, open};
 use ksom_vqvae::training::{RECIPES, ResizeChoice, set_aside};
-use ksom_vqvae::{Model, Recipe};
+use ksom_vqvae::{Error, Model, Recipe};
 use serde::Serialize;
 
-use crate::arguments::size;
+use crate::arguments::{data_spec, size};
 use crate::console::Console;
+use crate::left_out::{RemarksAtEnd, tell_left_out};
 use crate::models::FoundModel;
 use crate::output::{grouped, pictures, sides};
 
@@ -18,7 +20,7 @@ use crate::output::{grouped, pictures, sides};
 #[derive(Args)]
 pub struct PartArgs {
     /// The pictures: a path, or KIND:PATH as for `ksom train`
-    #[arg(long, value_name = "DATA")]
+    #[arg(long, value_name = "DATA", value_parser = data_spec())]
     pub data: DataSpec,
     /// Which part of the data set; the split is that of the model's training where it is known [default: test if the
     /// data set has one, else its own validation part, else everything]
@@ -54,6 +56,19 @@ pub struct Chosen {
     pub preprocess: Preprocess,
     /// Which pictures these are, of how many, in words.
     pub taken: String,
+    /// Tells at the end what was odd about pictures.
+    pub _remarks: RemarksAtEnd,
+}
+
+/// An error on the way through a data set, with the option that helps.
+pub fn advised(error: Error, doing: String) -> anyhow::Error {
+    let advice = match &error {
+        Error::Data(DatasetError::Sizes { .. } | DatasetError::Crop { .. }) => {
+            " (--size WxH brings all pictures to one size)"
+        }
+        _ => "",
+    };
+    anyhow::Error::new(error).context(format!("{doing}{advice}"))
 }
 
 impl PartArgs {
@@ -76,9 +91,8 @@ impl PartArgs {
         if let Some(recipe) = recipe.as_ref().filter(|_| wants_split) {
             set_aside(&mut data, recipe)?;
         }
-        for (name, reason) in &data.unreadable {
-            console.warn(&format!("left out {name}: {reason}"), None);
-        }
+        tell_left_out(&data, console);
+        let remarks = RemarksAtEnd::of(&data, console);
         // Shares that a recipe leaves out count, too.
         let all = if wants_split { count(&open(&self.data, &unsplit)?) } else { count(&data) };
         let DataSet { train, valid, test, .. } = data;
@@ -107,7 +121,7 @@ impl PartArgs {
             what => format!("{} of {}: {what}", grouped(images), pictures(all)),
         };
         self.tell_of_training(part, model, console);
-        Ok(Chosen { part, sources, preprocess: self.prepare(recipe.as_ref(), model), taken })
+        Ok(Chosen { part, sources, preprocess: self.prepare(recipe.as_ref(), model), taken, _remarks: remarks })
     }
 
     /// Says so where a model is measured on pictures that it may have learned.

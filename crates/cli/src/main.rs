@@ -14,6 +14,7 @@ mod failure;
 mod files;
 mod hub;
 mod interrupt;
+mod left_out;
 mod loss;
 mod models;
 mod output;

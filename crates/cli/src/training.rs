@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
+use ksom_datasets::sets::OnUnreadable;
+use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::training::{Best, DataAccess};
 use ksom_vqvae::{Compute, Event, Flow, Recipe, Trainer};
 use serde::Serialize;
 
+use crate::arguments::data_spec;
 use crate::interrupt::Interrupt;
+use crate::left_out::{RemarksAtEnd, tell_left_out};
 use crate::output::{duration, significant};
 use crate::progress::TrainingProgress;
 use crate::settings::Settings;
@@ -20,7 +23,7 @@ use crate::settings::Settings;
 pub struct TrainingArgs {
     /// Training pictures: a path, or KIND:PATH with kind folder, cifar10, parquet, mnist, fashion-mnist, imagenet,
     /// celebahq or afhq; several joined by + are a mixture
-    #[arg(long, value_name = "DATA", required_unless_present = "resume")]
+    #[arg(long, value_name = "DATA", value_parser = data_spec(), required_unless_present = "resume")]
     pub data: Option<DataSpec>,
     /// The run directory: a new folder for the model, its metrics and its checkpoints
     #[arg(long, value_name = "RUN")]
@@ -119,9 +122,7 @@ pub struct RunReport {
 
 /// Tells what a training is about to do.
 pub fn announce(trainer: &Trainer, settings: &Settings) {
-    for (name, reason) in &trainer.data().unreadable {
-        settings.console.warn(&format!("left out {name}: {reason}"), None);
-    }
+    tell_left_out(trainer.data(), &settings.console);
     settings.console.note(&trainer.data().description);
     if trainer.steps_done() > 0 {
         settings.console.note(&format!("continuing after step {}", trainer.steps_done()));
@@ -132,6 +133,7 @@ pub fn announce(trainer: &Trainer, settings: &Settings) {
 pub fn drive(trainer: &mut Trainer, run: PathBuf, settings: &Settings) -> Result<RunReport> {
     let recipe = trainer.recipe().training.clone();
     let interrupt = Interrupt::listen()?;
+    let _remarks = RemarksAtEnd::of(trainer.data(), &settings.console);
     let progress = TrainingProgress::new(&settings.console, recipe.steps, trainer.steps_done(), recipe.batch_size);
     let started = Instant::now();
     let mut told = false;

@@ -4,8 +4,9 @@
 
 use std::time::Instant;
 
+use ksom_datasets::loading::batches;
 use ksom_datasets::{
-    DataOptions, DataSpec, ImageSource, Loader, LoaderOptions, Normalization, Order, Preprocess, batches, open,
+    DataOptions, DataSpec, ImageSource, Loader, LoaderOptions, Normalization, Order, Preprocess, open,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

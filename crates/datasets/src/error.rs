@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::files::passed_over::PassedOver;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,8 +41,15 @@ pub enum DatasetError {
         max_pixels: u64,
     },
     /// There is nothing where pictures were expected.
-    #[error("no images found in {0:?} (looked for JPEG, PNG, WebP, BMP, GIF and TIFF files)")]
-    NothingFound(String),
+    #[error(
+        "no images found in {place:?} ({passed_over}looked for JPEG, PNG, WebP, BMP, GIF, TIFF, TGA, QOI and PNM files)"
+    )]
+    NothingFound {
+        /// Where they were looked for.
+        place: String,
+        /// What was found instead, and a semicolon; empty where nothing was.
+        passed_over: String,
+    },
     /// A glob pattern is malformed.
     #[error("{pattern:?} is not a valid pattern: {reason}")]
     Pattern {
@@ -146,6 +155,12 @@ impl DatasetError {
     /// For `map_err`: names the operation and the file.
     pub(crate) fn io(doing: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { doing, path: path.as_ref().to_path_buf(), source }
+    }
+
+    /// No pictures, but what was passed over.
+    pub(crate) fn nothing_found(place: impl ToString, passed_over: &PassedOver) -> Self {
+        let passed_over = if passed_over.is_empty() { String::new() } else { format!("{passed_over}; ") };
+        Self::NothingFound { place: place.to_string(), passed_over }
     }
 
     /// A picture that cannot be decoded, and why.

@@ -3,71 +3,69 @@
 //! The way of a picture through this crate:
 //!
 //! ```text
-//! DataSpec ── open ──► DataSet { train, valid, test }          what there is       spec, layout, open
-//!                         │ each an ImageSource                one picture         source, folder, parquet, …
+//! DataSpec ── open ──► DataSet { train, valid, test }          what there is       sets
+//!                         │ each an ImageSource                one picture         sources, decode
 //!                         ▼
-//! Order / Batches ─► Loader: decode → Preprocess → Converter   worker threads      order, loader, preprocess
+//! Order / Batches ─► Loader: decode → Preprocess → Converter   worker threads      loading
 //!                         ▼
-//!                      Batch { pixels [B, 3, H, W], indices }                      convert
+//!                      Batch { pixels [B, 3, H, W], indices }
+//!
+//! files, folders, patterns ─► PictureFiles ─► ReadAhead        worker threads      files, loading
+//!                                               ▼
+//!                                             batches of pictures as they are, with their names
 //! ```
 //!
 //! Everything that is random is a pure function of a seed and a position, on every platform: the split
-//! ([`split`]), the order ([`Order`]) and the augmentation of each sample ([`Preprocess`]). So a stream is restored
-//! from the number of the step alone.
+//! ([`loading::split`]), the order ([`Order`]) and the augmentation of each sample ([`Preprocess`]). So a stream is
+//! restored from the number of the step alone.
 //!
-//! ```no_run
-//! use ksom_datasets::{DataOptions, DataSpec, Loader, LoaderOptions, Order, open};
+//! Nothing is left out in silence: what was passed over is counted by kind ([`files::PassedOver`]), and what was odd about
+//! a file that was read all the same is remarked on ([`sources::Remarks`]). Which formats are read, and which are not, is
+//! told in [`decode`].
 //!
-//! let spec: DataSpec = "folder:photos".parse()?;
+//! A folder of photographs, in batches for training and one by one:
+//!
+//! ```
+//! use ksom_datasets::{DataOptions, DataSpec, DecodeOptions, Loader, LoaderOptions, Order, PictureFiles, ReadAhead, open};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # for name in ["a.png", "b.png", "c.png"] {
+//! #     ksom_datasets::RgbImage::new(8, 8).save(folder.path().join(name))?;
+//! # }
+//! # std::fs::write(folder.path().join("d.heic"), "no picture that is read")?;
+//! # let photos = folder.path().display().to_string();
+//! let spec: DataSpec = format!("folder:{photos}").parse()?;
 //! let data = open(&spec, &DataOptions::default())?;
+//! assert_eq!((data.train.len(), data.valid[0].1.len()), (2, 1));
+//! assert_eq!(data.passed_over.to_string(), "passed over 1 file: 1 .heic");
+//!
 //! let order = Order::new(42, data.train.len(), 16)?;
-//! for batch in Loader::new(data.train, order, 0, LoaderOptions::default())?.take(100) {
-//!     let batch = batch?;
-//!     println!("{:?} from {:?}", batch.pixels.shape(), batch.indices);
+//! for batch in Loader::new(data.train, order, 0, LoaderOptions::default())?.take(3) {
+//!     assert_eq!(batch?.pixels.dims(), [16, 3, 8, 8]);
 //! }
-//! # Ok::<(), ksom_datasets::DatasetError>(())
+//!
+//! let files = PictureFiles::find([&photos])?;
+//! for picture in ReadAhead::new(&files, &DecodeOptions::default()).flatten() {
+//!     println!("{}: {:?}", picture.name, picture.outcome?.pixels.dimensions());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod cache;
-#[cfg(feature = "candle-datasets")]
-mod candle_sets;
-mod convert;
-mod decode;
-mod error;
-mod find;
-mod folder;
-mod keep;
-mod layout;
-mod loader;
-mod memory;
-mod normalization;
-mod open;
-mod order;
-#[cfg(feature = "parquet")]
-mod parquet_pages;
-#[cfg(feature = "parquet")]
-mod parquet_set;
-mod preprocess;
-mod random;
-mod resize;
-mod source;
-mod spec;
-mod split;
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub use cache::CachedSource;
-pub use convert::Converter;
-pub use decode::{DecodeOptions, decode_bytes, decode_image, image_size};
+pub mod decode;
+mod error;
+pub mod files;
+pub mod loading;
+pub mod sets;
+pub mod sources;
+
+pub use image;
+
+pub use decode::{DecodeOptions, decode_image};
 pub use error::DatasetError;
-pub use find::{find_images, is_image_file};
-pub use folder::FolderSource;
+pub use files::PictureFiles;
 pub use image::RgbImage;
-pub use keep::KeepSource;
-pub use loader::{Batch, Loader, LoaderOptions, batches};
-pub use memory::MemorySource;
-pub use normalization::Normalization;
-pub use open::{DataOptions, DataSet, NamedSource, OnUnreadable, Part, Validation, open};
-pub use order::{Batches, Order};
-pub use preprocess::{Crop, Filter, Preprocess, Resize, ResizeMode};
-pub use source::{Concat, ImageSource, Subset, Version};
-pub use spec::{DataKind, DataSpec, Member};
-pub use split::split;
+pub use loading::{Loader, LoaderOptions, Normalization, Order, Preprocess, ReadAhead};
+pub use sets::{DataOptions, DataSet, DataSpec, open};
+pub use sources::ImageSource;

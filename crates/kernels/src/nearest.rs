@@ -4,8 +4,10 @@
 use crate::access::{check, check_shape, tensor, with_slice};
 use crate::error::Error;
 use crate::memory::Aligned;
+use crate::simd::bounds::{MAX_ROWS, MAX_SCORE_COLS};
+use crate::simd::detect;
+use crate::simd::isa::Isa;
 use crate::simd::tile::{Best, ScoreTile};
-use crate::simd::{Isa, MAX_ROWS, MAX_SCORE_COLS};
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
@@ -55,7 +57,7 @@ fn search(operation: &'static str, x: &Tensor, w: &Tensor, wanted: usize) -> Res
     let (x, w) = (x.contiguous()?, w.contiguous()?);
     with_slice(operation, &x, |x| {
         with_slice(operation, &w, |w| {
-            let codebook = Codebook::new(Isa::detect(), w, num_codes, depth);
+            let codebook = Codebook::new(detect::best(), w, num_codes, depth);
             let mut codes = vec![0u32; n * wanted];
             codes
                 .par_chunks_mut(TASK_ROWS * wanted)

@@ -1,6 +1,6 @@
 //! The kernels other than convolution against plain recomputations in float64.
 
-use crate::simd::Isa;
+use crate::simd::detect;
 use crate::testing::{assert_close, random, values, with_threads};
 use crate::{
     AdamW, Backend, adamw_step, code_sums, mean_squared_error, nchw_to_nhwc, nearest, nearest_two, nhwc_to_nchw, relu,
@@ -53,7 +53,7 @@ proptest! {
         prop_assert_eq!(&two, &expected.iter().map(|e| e.to_vec()).collect::<Vec<_>>());
         let one = with_threads(2, || nearest(&x, &w)).unwrap().to_vec1::<u32>().unwrap();
         prop_assert_eq!(one, expected.iter().map(|e| e[0]).collect::<Vec<_>>());
-        for isa in Isa::available() {
+        for isa in detect::available() {
             let w = values(&w);
             let mut codes = vec![0; 2 * n];
             crate::nearest::Codebook::new(isa, &w, k, d).search(&values(&x), 2, &mut codes);

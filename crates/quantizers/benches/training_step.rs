@@ -3,17 +3,12 @@
 
 use candle_core::{DType, Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use ksom_kernels::Backend;
-use ksom_quantizers::{Neighborhood, NeighborhoodKind, Quantizer, QuantizerConfig, build, initial_state};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use ksom_quantizers::{Backend, Neighborhood, NeighborhoodKind, Quantizer, QuantizerConfig, build_seeded};
 
 fn quantizer(config: &QuantizerConfig, backend: Backend) -> Box<dyn Quantizer> {
-    let initial = initial_state(config, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
-    let mut state = |name: &str, _: &[usize]| {
-        Ok(initial.iter().find(|(found, _)| *found == name).expect("initial_state names every tensor").1.clone())
-    };
-    build(config, &mut state, &Device::Cpu, backend).unwrap()
+    let mut quantizer = build_seeded(config, 0, &Device::Cpu).unwrap();
+    quantizer.set_backend(backend).unwrap();
+    quantizer
 }
 
 const K: usize = 512;
@@ -38,8 +33,8 @@ fn training_step(c: &mut Criterion) {
             c.bench_function(&format!("{name}, {backend:?}: forward"), |b| b.iter(|| learner.forward(&x).unwrap()));
             c.bench_function(&format!("{name}, {backend:?}: update"), |b| {
                 b.iter(|| {
-                    learner.observe(&x, &codes).unwrap();
-                    learner.step().unwrap();
+                    let observation = learner.observe(&x, &codes).unwrap();
+                    learner.step(observation).unwrap();
                 });
             });
         }
@@ -49,8 +44,8 @@ fn training_step(c: &mut Criterion) {
         let codes = learner.assign(&x).unwrap();
         c.benchmark_group("16384 codes").sample_size(10).bench_function(format!("{name}: update"), |b| {
             b.iter(|| {
-                learner.observe(&x, &codes).unwrap();
-                learner.step().unwrap();
+                let observation = learner.observe(&x, &codes).unwrap();
+                learner.step(observation).unwrap();
             });
         });
     }

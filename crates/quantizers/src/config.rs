@@ -21,6 +21,16 @@ pub enum QuantizerKind {
     GdSom,
 }
 
+impl QuantizerKind {
+    /// The name of the codebook among a quantizer's tensors: that of the paper's checkpoints.
+    pub fn codebook_name(self) -> &'static str {
+        match self {
+            Self::Ksom => "_w",
+            Self::GdSom => "w",
+        }
+    }
+}
+
 /// Which codes learn together with the one that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

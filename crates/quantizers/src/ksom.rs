@@ -1,15 +1,16 @@
 //! KSOM and EMA-VQ: a codebook that learns by exponential moving averages over a neighborhood.
 
-use candle_core::{Device, Tensor, Var};
-use ksom_kernels::Backend;
+use candle_core::{Tensor, Var};
+use candle_nn::{Init, VarBuilder};
 
-use crate::config::QuantizerConfig;
-use crate::error::{QuantizerError, Result};
-use crate::grid::Grid;
-use crate::neighborhood::Neighborhood;
+use crate::config::{QuantizerConfig, QuantizerKind};
+use crate::error::Result;
+use crate::form::Form;
+use crate::observation::Observation;
+use crate::parts::Parts;
 use crate::quantizer::{Quantized, Quantizer};
 use crate::rows;
-use crate::state::{StepCounter, named_tensor};
+use crate::state::Buffer;
 
 /// A codebook w = m / c of moving averages: sums m [K, D] and counts c `[K]` of the inputs, each spread over the chosen
 /// code's neighborhood A_t. EMA-VQ is the case A = I.
@@ -17,142 +18,110 @@ use crate::state::{StepCounter, named_tensor};
 /// # Source
 /// arXiv 2302.07950, section 3; arXiv 1711.00937, appendix A.1 for EMA-VQ.
 pub struct Ksom {
-    config: QuantizerConfig,
-    neighborhood: Neighborhood,
-    backend: Backend,
-    /// w [K, D]
-    codebook: Tensor,
+    parts: Parts,
     /// m [K, D]
-    ema_sums: Tensor,
+    ema_sums: Buffer,
     /// c `[K]`
-    ema_counts: Tensor,
-    counter: StepCounter,
-    /// Sums [K, D] and counts `[K]` by code since the last step.
-    pending: Option<(Tensor, Tensor)>,
+    ema_counts: Buffer,
 }
 
 impl Ksom {
-    /// Takes `_w` [K, D], `_ema_w` [K, D], `_ema_cluster_size` `[K]` and the scalar `counter` from `state`; see
-    /// [`crate::build`].
+    /// Takes `_w` [K, D], `_ema_w` [K, D], `_ema_cluster_size` `[K]` and the scalar `counter` from `vb`, in f32 whatever
+    /// the builder's type, on the builder's device.
+    ///
+    /// In a [`VarMap`](candle_nn::VarMap) that has none of them yet: w ~ N(0, 1), m = w, c = c₀, t = 0. They are
+    /// variables of the map then, and follow what the quantizer learns, so that the map can be saved and loaded.
+    /// Nevertheless they are buffers, like the running mean of a batch norm: no gradient ever leads to them, so an
+    /// optimizer that was given all variables of the map leaves them alone, weight decay included.
     ///
     /// # Errors
-    /// As [`crate::build`].
-    pub fn new(
-        config: &QuantizerConfig,
-        state: &mut dyn FnMut(&str, &[usize]) -> Result<Tensor>,
-        device: &Device,
-        backend: Backend,
-    ) -> Result<Self> {
-        let neighborhood = Neighborhood::new(config)?;
+    /// [`QuantizerError::Config`](crate::QuantizerError::Config) if the configuration is out of bounds or not that of a
+    /// KSOM; a tensor is missing, or has another shape or type.
+    pub fn new(config: &QuantizerConfig, vb: VarBuilder) -> Result<Self> {
+        let parts = Parts::new(config, QuantizerKind::Ksom, &vb)?;
         let (k, d) = (config.num_codes, config.dim);
-        // Buffers, whatever they were before: an optimizer must never see them.
-        let mut buffer =
-            |name, shape: &[usize]| Ok::<_, QuantizerError>(named_tensor(state, name, shape, device)?.detach());
-        Ok(Self {
-            codebook: buffer("_w", &[k, d])?,
-            ema_sums: buffer("_ema_w", &[k, d])?,
-            ema_counts: buffer("_ema_cluster_size", &[k])?,
-            counter: StepCounter::from_tensor(&buffer("counter", &[])?)?,
-            config: config.clone(),
-            neighborhood,
-            backend,
-            pending: None,
-        })
+        let there = vb.contains_tensor("_ema_w");
+        let ema_sums = Buffer::new(&vb, "_ema_w", &[k, d], Init::Const(0.0))?;
+        if !there {
+            ema_sums.set(parts.codebook.tensor())?;
+        }
+        let ema_counts = Buffer::new(&vb, "_ema_cluster_size", &[k], Init::Const(config.counter_init))?;
+        Ok(Self { parts, ema_sums, ema_counts })
     }
 
-    /// c and m moved toward the pending counts and sums, and w = m / c.
-    fn update(&mut self, sums: &Tensor, counts: &Tensor) -> Result<()> {
-        let (k, decay, epsilon) = (self.config.num_codes as f64, self.config.decay, self.config.epsilon);
+    /// c and m moved toward counts and sums, and w = m / c.
+    fn update(&self, sums: &Tensor, counts: &Tensor) -> Result<()> {
+        let Parts { config, neighborhood, codebook, counter, .. } = &self.parts;
+        let (k, decay, epsilon) = (config.num_codes as f64, config.decay, config.epsilon);
         // One product with A for both: [K, D + 1].
         let both = Tensor::cat(&[sums, &counts.unsqueeze(1)?], 1)?;
-        let both = self.neighborhood.apply(self.counter.get(), &both)?;
-        let d = both.narrow(1, 0, self.config.dim)?;
-        let n = both.narrow(1, self.config.dim, 1)?;
+        let both = neighborhood.apply(counter.get()?, &both)?;
+        let d = both.narrow(1, 0, config.dim)?;
+        let n = both.narrow(1, config.dim, 1)?;
 
-        let old_counts = self.ema_counts.unsqueeze(1)?;
+        let (old_counts, old_sums) = (self.ema_counts.tensor().unsqueeze(1)?, self.ema_sums.tensor());
         let mut c = (old_counts.affine(decay, 0.0)? + n.affine(1.0 - decay, 0.0)?)?;
-        let mut m = (self.ema_sums.affine(decay, 0.0)? + d.affine(1.0 - decay, 0.0)?)?;
-        if !self.config.skip_unused {
+        let mut m = (old_sums.affine(decay, 0.0)? + d.affine(1.0 - decay, 0.0)?)?;
+        if !config.skip_unused {
             let total = c.sum_all()?.reshape((1, 1))?;
             c = c.affine(1.0, epsilon)?.broadcast_div(&total.affine(1.0, k * epsilon)?)?.broadcast_mul(&total)?;
         }
         let mut w = m.broadcast_div(&c)?;
-        if self.config.skip_unused {
+        if config.skip_unused {
             let used = n.gt(0.0)?;
             c = used.where_cond(&c, &old_counts)?;
             let used = used.broadcast_as(m.shape())?.contiguous()?;
-            m = used.where_cond(&m, &self.ema_sums)?;
-            w = used.where_cond(&w, &self.codebook)?;
+            m = used.where_cond(&m, old_sums)?;
+            w = used.where_cond(&w, codebook.tensor())?;
         }
-        self.ema_counts = c.squeeze(1)?;
-        self.ema_sums = m;
-        self.codebook = w;
-        Ok(())
+        self.ema_counts.set(&c.squeeze(1)?)?;
+        self.ema_sums.set(&m)?;
+        codebook.set(&w)
     }
 }
 
 impl Quantizer for Ksom {
-    fn config(&self) -> &QuantizerConfig {
-        &self.config
+    fn parts(&self) -> &Parts {
+        &self.parts
     }
 
-    fn grid(&self) -> &Grid {
-        self.neighborhood.grid()
-    }
-
-    fn codebook(&self) -> &Tensor {
-        &self.codebook
-    }
-
-    fn steps(&self) -> u64 {
-        self.counter.get()
-    }
-
-    fn backend(&self) -> Backend {
-        self.backend
+    fn parts_mut(&mut self) -> &mut Parts {
+        &mut self.parts
     }
 
     fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized> {
-        let rows_f32 = rows::rows_f32("forward", x, self.config.dim)?;
-        let codes = rows::code_row("forward", codes, rows_f32.dim(0)?)?;
-        let chosen = self.codebook.index_select(&codes, 0)?;
-        let (output, distance) = rows::differentiable_ends(self.backend, &rows_f32, &chosen)?;
-        let loss = distance.affine(self.config.commitment, 0.0)?;
-        let perplexity = rows::perplexity(&codes, self.config.num_codes)?;
-        Ok(Quantized { output: output.to_dtype(x.dtype())?, codes, loss, perplexity })
+        let Parts { config, backend, codebook, .. } = &self.parts;
+        let form = Form::of("forward", x, config.dim)?;
+        let codes = form.code_row("forward", codes)?;
+        let chosen = codebook.tensor().index_select(&codes, 0)?;
+        let (output, distance) = rows::differentiable_ends(*backend, &form.rows(x)?, &chosen)?;
+        let loss = distance.affine(config.commitment, 0.0)?;
+        let perplexity = rows::perplexity(&codes, config.num_codes)?;
+        let output = form.restore(output)?.to_dtype(x.dtype())?;
+        Ok(Quantized { output, codes: form.codes(codes)?, loss, perplexity })
     }
 
-    fn observe(&mut self, x: &Tensor, codes: &Tensor) -> Result<()> {
-        let x = rows::rows_f32("observe", x, self.config.dim)?;
-        let codes = rows::code_row("observe", codes, x.dim(0)?)?;
-        let (mut sums, mut counts) = rows::code_sums(self.backend, &x, &codes, self.config.num_codes)?;
-        if let Some((pending_sums, pending_counts)) = &self.pending {
-            sums = (pending_sums + sums)?;
-            counts = (pending_counts + counts)?;
-        }
-        self.pending = Some((sums, counts));
-        Ok(())
+    fn observe(&self, x: &Tensor, codes: &Tensor) -> Result<Observation> {
+        let Parts { config, backend, .. } = &self.parts;
+        let form = Form::of("observe", x, config.dim)?;
+        let codes = form.code_row("observe", codes)?;
+        Ok(Observation::new(Some(rows::code_sums(*backend, &form.rows(x)?, &codes, config.num_codes)?)))
     }
 
-    fn step(&mut self) -> Result<()> {
-        let next = self.counter.next()?;
-        let (sums, counts) = self.pending.take().ok_or_else(|| QuantizerError::Input {
-            operation: "step",
-            expected: "a batch observed since the last step".into(),
-            found: "none".into(),
-        })?;
+    fn step(&mut self, observation: Observation) -> Result<()> {
+        self.parts.counter.check_next()?;
+        let (sums, counts) = observation.into_sums([self.parts.config.num_codes, self.parts.config.dim])?;
         self.update(&sums, &counts)?;
-        self.counter = next;
-        Ok(())
+        self.parts.counter.advance()
     }
 
-    fn state(&self) -> Result<Vec<(&'static str, Tensor)>> {
-        Ok(vec![
-            ("_w", self.codebook.clone()),
-            ("_ema_w", self.ema_sums.clone()),
-            ("_ema_cluster_size", self.ema_counts.clone()),
-            ("counter", self.counter.to_tensor(self.codebook.device())?),
-        ])
+    fn state(&self) -> Vec<(&'static str, Tensor)> {
+        vec![
+            (QuantizerKind::Ksom.codebook_name(), self.codebook().clone()),
+            ("_ema_w", self.ema_sums.tensor().clone()),
+            ("_ema_cluster_size", self.ema_counts.tensor().clone()),
+            ("counter", self.parts.counter.tensor().clone()),
+        ]
     }
 
     fn vars(&self) -> Vec<(&'static str, Var)> {

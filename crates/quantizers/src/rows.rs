@@ -7,30 +7,6 @@ use crate::cpu_ops::{MeanSquaredError, StraightThrough};
 use crate::error::{QuantizerError, Result};
 use crate::portable;
 
-/// Checks that `x` is [N, D] with N ≥ 1, and gives it in f32.
-pub(crate) fn rows_f32(operation: &'static str, x: &Tensor, dim: usize) -> Result<Tensor> {
-    match x.dims() {
-        &[n, d] if n >= 1 && d == dim => Ok(x.to_dtype(DType::F32)?),
-        found => Err(QuantizerError::Input {
-            operation,
-            expected: format!("rows of shape [N, {dim}] with N ≥ 1"),
-            found: format!("shape {found:?}"),
-        }),
-    }
-}
-
-/// Checks that `codes` is u32 `[N]`, and gives them contiguous.
-pub(crate) fn code_row(operation: &'static str, codes: &Tensor, n: usize) -> Result<Tensor> {
-    if codes.dtype() == DType::U32 && codes.dims() == [n] {
-        return Ok(codes.contiguous()?);
-    }
-    Err(QuantizerError::Input {
-        operation,
-        expected: format!("u32 codes of shape [{n}]"),
-        found: format!("{:?} of shape {:?}", codes.dtype(), codes.dims()),
-    })
-}
-
 /// The nearest row of `w` [K, D] for each row of `x` [N, D] → u32 `[N]`, without gradient.
 pub(crate) fn nearest(backend: Backend, x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (x, w) = (x.detach().contiguous()?, w.detach());

@@ -1,38 +1,67 @@
-//! Strict reading of a quantizer's state.
+//! The tensors that a quantizer keeps: found by name, written in place.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor, Var};
+use candle_nn::{Init, VarBuilder};
 
 use crate::error::{QuantizerError, Result};
 
-/// The largest step counter: f32, in which the paper's checkpoints hold it, counts no further.
-const MAX_STEPS: u64 = 1 << 24;
+/// The most training steps that a quantizer counts: f32, in which checkpoints hold the counter, counts no further.
+pub const MAX_STEPS: u64 = 1 << 24;
 
-/// Asks `state` for a tensor, checks that it is f32 of the given shape, and moves it to `device` if it lies elsewhere.
-pub(crate) fn named_tensor(
-    state: &mut dyn FnMut(&str, &[usize]) -> Result<Tensor>,
-    name: &'static str,
-    shape: &[usize],
-    device: &Device,
-) -> Result<Tensor> {
-    let tensor = state(name, shape)?;
-    if tensor.dims() != shape || tensor.dtype() != DType::F32 {
-        return Err(QuantizerError::State {
-            name,
-            expected: format!("F32 of shape {shape:?}"),
-            found: format!("{:?} of shape {:?}", tensor.dtype(), tensor.dims()),
-        });
+/// A tensor of a quantizer's state. Where a `VarMap` gave it, it is the variable there, so that `save` and `load` of the
+/// map mean the quantizer. Nothing is computed from the variable itself but from a tensor that shares its memory, so
+/// that no gradient leads to it.
+pub(crate) struct Buffer {
+    variable: Var,
+    tensor: Tensor,
+}
+
+impl Buffer {
+    /// Takes `name` from `vb` in f32; where there is none yet and `vb` makes variables, `init` says what it is.
+    pub(crate) fn new(vb: &VarBuilder, name: &'static str, shape: &[usize], init: Init) -> Result<Self> {
+        let found = vb.get_with_hints_dtype(shape, name, init, DType::F32)?;
+        if found.dims() != shape || found.dtype() != DType::F32 {
+            return Err(QuantizerError::State {
+                name,
+                expected: format!("F32 of shape {shape:?}"),
+                found: format!("{:?} of shape {:?}", found.dtype(), found.dims()),
+            });
+        }
+        // Takes a variable as it is, and copies anything else.
+        let variable = Var::from_tensor(&found)?;
+        Ok(Self { tensor: variable.as_detached_tensor(), variable })
     }
-    if tensor.device().same_device(device) { Ok(tensor) } else { Ok(tensor.to_device(device)?) }
+
+    /// The value, without gradient.
+    pub(crate) fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// The variable, for what an optimizer trains.
+    pub(crate) fn variable(&self) -> &Var {
+        &self.variable
+    }
+
+    /// Writes another value of the same shape in place.
+    pub(crate) fn set(&self, value: &Tensor) -> Result<()> {
+        Ok(self.variable.set(value)?)
+    }
 }
 
 /// Counts training steps (t).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StepCounter(u64);
+pub(crate) struct StepCounter(Buffer);
 
 impl StepCounter {
-    /// From the scalar `counter` of a checkpoint.
-    pub(crate) fn from_tensor(tensor: &Tensor) -> Result<Self> {
-        let value = tensor.to_scalar::<f32>()?;
+    /// Takes the scalar `counter` from `vb`; a new one is 0.
+    pub(crate) fn new(vb: &VarBuilder) -> Result<Self> {
+        let counter = Self(Buffer::new(vb, "counter", &[], Init::Const(0.0))?);
+        counter.get()?;
+        Ok(counter)
+    }
+
+    /// Steps done.
+    pub(crate) fn get(&self) -> Result<u64> {
+        let value = self.0.tensor().to_scalar::<f32>()?;
         if value.fract() != 0.0 || !(0.0..=MAX_STEPS as f32).contains(&value) {
             return Err(QuantizerError::State {
                 name: "counter",
@@ -40,26 +69,29 @@ impl StepCounter {
                 found: value.to_string(),
             });
         }
-        Ok(Self(value as u64))
+        Ok(value as u64)
     }
 
-    pub(crate) fn to_tensor(self, device: &Device) -> Result<Tensor> {
-        Ok(Tensor::new(self.0 as f32, device)?)
-    }
-
-    pub(crate) fn get(self) -> u64 {
-        self.0
-    }
-
-    /// One step more.
-    pub(crate) fn next(self) -> Result<Self> {
-        if self.0 < MAX_STEPS {
-            return Ok(Self(self.0 + 1));
+    /// Refuses a step more than can be counted.
+    pub(crate) fn check_next(&self) -> Result<()> {
+        if self.get()? < MAX_STEPS {
+            return Ok(());
         }
         Err(QuantizerError::Input {
             operation: "step",
             expected: format!("at most {MAX_STEPS} training steps"),
             found: "one more".into(),
         })
+    }
+
+    /// Counts one step.
+    pub(crate) fn advance(&self) -> Result<()> {
+        self.check_next()?;
+        self.0.set(&self.0.tensor().affine(1.0, 1.0)?)
+    }
+
+    /// As a scalar, for checkpoints.
+    pub(crate) fn tensor(&self) -> &Tensor {
+        self.0.tensor()
     }
 }

@@ -6,13 +6,12 @@ mod support;
 mod reference;
 
 use candle_core::{DType, Device, Tensor};
-use ksom_kernels::Backend;
-use ksom_quantizers::{NeighborhoodKind, QuantizerConfig, initial_state};
+use ksom_quantizers::{Backend, NeighborhoodKind, Observation, Quantizer, QuantizerConfig};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use reference::Dense;
-use support::{BACKENDS, assert_close, build_from, numbers, state_of};
+use support::{BACKENDS, assert_close, build_from, initial, numbers, state_of, train};
 
 fn normal(shape: (usize, usize), rng: &mut ChaCha8Rng) -> Tensor {
     let values: Vec<f32> = (0..shape.0 * shape.1).map(|_| StandardNormal.sample(rng)).collect();
@@ -32,24 +31,28 @@ fn nearest_f64(x: &[f64], w: &[f64], dim: usize) -> Vec<usize> {
 fn check(config: &QuantizerConfig, rows: &[usize], backend: Backend) {
     let what = format!("{config:?} {backend:?}");
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let initial = initial_state(config, &mut rng).unwrap();
-    let mut quantizer = build_from(config, &initial, backend).unwrap();
+    let mut quantizer = build_from(config, &initial(config, 107), backend).unwrap();
     let state = |name| numbers(&state_of(quantizer.as_ref(), name));
     let (w, m, c) = (state("_w"), state("_ema_w"), state("_ema_cluster_size"));
     let mut dense = Dense { config: config.clone(), w, m, c, t: 0 };
     for step in 0..4 {
         let (mut all_x, mut all_codes) = (Vec::new(), Vec::new());
+        let mut observed: Option<Observation> = None;
         for &n in rows {
             let x = normal((n, config.dim), &mut rng);
             let codes = quantizer.forward(&x).unwrap().codes;
-            quantizer.observe(&x, &codes).unwrap();
+            let part = quantizer.observe(&x, &codes).unwrap();
+            observed = Some(match observed {
+                Some(before) => before.and(part).unwrap(),
+                None => part,
+            });
             let expected = nearest_f64(&numbers(&x), &numbers(quantizer.codebook()), config.dim);
             let codes: Vec<usize> = codes.to_vec1::<u32>().unwrap().into_iter().map(|code| code as usize).collect();
             assert_eq!(codes, expected, "{what}: codes of step {step}");
             all_x.extend(numbers(&x));
             all_codes.extend(codes);
         }
-        quantizer.step().unwrap();
+        quantizer.step(observed.unwrap()).unwrap();
         dense.step(&all_x, &all_codes);
         let close = |name, expected: &[f64]| {
             let found = state_of(quantizer.as_ref(), name);
@@ -60,7 +63,7 @@ fn check(config: &QuantizerConfig, rows: &[usize], backend: Backend) {
         close("_ema_w", &dense.m);
         close("_ema_cluster_size", &dense.c);
     }
-    assert_eq!(quantizer.steps(), 4);
+    assert_eq!(quantizer.steps().unwrap(), 4);
 }
 
 #[test]
@@ -92,16 +95,14 @@ fn ema_vq_is_the_case_without_neighbors() {
     for (backend, counter_init) in BACKENDS.iter().flat_map(|&backend| [(backend, 0.0), (backend, 1.0)]) {
         let config = QuantizerConfig { counter_init, ..QuantizerConfig::ema_vq(k, dim) };
         let mut rng = ChaCha8Rng::seed_from_u64(11);
-        let initial = initial_state(&config, &mut rng).unwrap();
-        let mut quantizer = build_from(&config, &initial, backend).unwrap();
+        let mut quantizer = build_from(&config, &initial(&config, 111), backend).unwrap();
         let mut w = numbers(quantizer.codebook());
         let (mut sums, mut counts) = (w.clone(), vec![counter_init; k]);
         let mut worst: f64 = 0.0;
         for step in 0..50 {
             let x = normal((n, dim), &mut rng);
             let codes = quantizer.forward(&x).unwrap().codes;
-            quantizer.observe(&x, &codes).unwrap();
-            quantizer.step().unwrap();
+            train(quantizer.as_mut(), &x, &codes);
             let x = numbers(&x);
             let mut chosen = vec![0.0; k];
             let mut totals = vec![0.0; k * dim];
@@ -148,20 +149,28 @@ fn the_smallest_shapes_work() {
 fn nothing_changes_between_steps_and_everything_changes_in_them() {
     let config = QuantizerConfig::ksom(12, 4);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let initial = initial_state(&config, &mut rng).unwrap();
     for backend in BACKENDS {
-        let mut quantizer = build_from(&config, &initial, backend).unwrap();
+        let mut quantizer = build_from(&config, &initial(&config, 101), backend).unwrap();
+        let mut other = build_from(&config, &initial(&config, 101), backend).unwrap();
         let x = normal((40, 4), &mut rng);
         let before = numbers(quantizer.codebook());
         let codes = quantizer.forward(&x).unwrap().codes;
-        quantizer.observe(&x, &codes).unwrap();
-        assert_eq!((numbers(quantizer.codebook()), quantizer.steps()), (before.clone(), 0));
-        quantizer.step().unwrap();
-        assert!(numbers(quantizer.codebook()) != before && quantizer.steps() == 1);
-        // What was observed counts once.
-        assert!(quantizer.step().unwrap_err().to_string().contains("observed since the last step"));
-        assert_eq!(quantizer.steps(), 1);
+        // What was observed of a batch that was then given up counts for nothing.
+        let given_up = quantizer.observe(&normal((40, 4), &mut rng), &codes).unwrap();
+        let observation = quantizer.observe(&x, &codes).unwrap();
+        assert_eq!((numbers(quantizer.codebook()), quantizer.steps().unwrap()), (before.clone(), 0));
+        drop(given_up);
+        quantizer.step(observation).unwrap();
+        assert!(numbers(quantizer.codebook()) != before && quantizer.steps().unwrap() == 1);
+        train(other.as_mut(), &x, &codes);
+        assert_eq!(bits(quantizer.as_ref()), bits(other.as_ref()));
     }
+}
+
+/// The bits of all numbers of a quantizer's state.
+fn bits(quantizer: &dyn Quantizer) -> Vec<(&'static str, Vec<u32>)> {
+    let bits = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect();
+    quantizer.state().into_iter().map(|(name, tensor)| (name, bits(tensor))).collect()
 }
 
 #[test]
@@ -169,26 +178,20 @@ fn a_saved_state_goes_on_bit_for_bit() {
     for config in [QuantizerConfig::ksom(12, 4), QuantizerConfig::gd_som(12, 4)] {
         for backend in BACKENDS {
             let mut rng = ChaCha8Rng::seed_from_u64(2);
-            let mut one = build_from(&config, &initial_state(&config, &mut rng).unwrap(), backend).unwrap();
+            let mut one = build_from(&config, &initial(&config, 102), backend).unwrap();
             let batches: Vec<Tensor> = (0..4).map(|_| normal((33, 4), &mut rng)).collect();
-            let train = |quantizer: &mut Box<dyn ksom_quantizers::Quantizer>, batches: &[Tensor]| {
+            let train_on = |quantizer: &mut dyn Quantizer, batches: &[Tensor]| {
                 for x in batches {
                     let codes = quantizer.assign(x).unwrap();
-                    quantizer.observe(x, &codes).unwrap();
-                    quantizer.step().unwrap();
+                    train(quantizer, x, &codes);
                 }
             };
-            train(&mut one, &batches[..2]);
-            let mut other = build_from(&config, &one.state().unwrap(), backend).unwrap();
-            train(&mut one, &batches[2..]);
-            train(&mut other, &batches[2..]);
-            for ((name, a), (_, b)) in one.state().unwrap().iter().zip(other.state().unwrap().iter()) {
-                let bits = |t: &Tensor| -> Vec<u32> {
-                    t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
-                };
-                assert_eq!(bits(a), bits(b), "{name}");
-            }
-            assert_eq!(other.steps(), 4);
+            train_on(one.as_mut(), &batches[..2]);
+            let mut other = build_from(&config, &one.state(), backend).unwrap();
+            train_on(one.as_mut(), &batches[2..]);
+            train_on(other.as_mut(), &batches[2..]);
+            assert_eq!(bits(one.as_ref()), bits(other.as_ref()));
+            assert_eq!(other.steps().unwrap(), 4);
         }
     }
 }
@@ -197,7 +200,7 @@ fn a_saved_state_goes_on_bit_for_bit() {
 fn half_precision_inputs_are_quantized_in_f32() {
     let config = QuantizerConfig::ksom(12, 4);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let initial = initial_state(&config, &mut rng).unwrap();
+    let initial = initial(&config, 103);
     let x = normal((40, 4), &mut rng);
     for dtype in [DType::F16, DType::BF16, DType::F64] {
         let quantizer = build_from(&config, &initial, Backend::Portable).unwrap();
@@ -214,7 +217,7 @@ fn half_precision_inputs_are_quantized_in_f32() {
 fn codes_do_not_depend_on_the_rest_of_the_batch() {
     let config = QuantizerConfig::ksom(512, 64);
     let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let initial = initial_state(&config, &mut rng).unwrap();
+    let initial = initial(&config, 104);
     // Enough rows for several tiles.
     let x = normal((20_000, 64), &mut rng);
     for backend in BACKENDS {

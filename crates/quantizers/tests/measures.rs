@@ -3,9 +3,8 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use ksom_kernels::Backend;
 use ksom_quantizers::measures::{CodebookUsage, topology};
-use ksom_quantizers::{Grid, Quantizer, QuantizerConfig};
+use ksom_quantizers::{Backend, Grid, Quantizer, QuantizerConfig};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

@@ -2,16 +2,12 @@
 
 mod support;
 
-use candle_core::{DType, Device, Tensor, Var};
-use ksom_kernels::Backend;
-use ksom_quantizers::{NeighborhoodKind, QuantizerConfig, QuantizerKind, build, initial_state};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use support::{BACKENDS, build_from};
-
-fn initial(config: &QuantizerConfig) -> Vec<(&'static str, Tensor)> {
-    initial_state(config, &mut ChaCha8Rng::seed_from_u64(0)).unwrap()
-}
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{VarBuilder, VarMap};
+use ksom_quantizers::{
+    Backend, GdSom, Ksom, MAX_STEPS, NeighborhoodKind, QuantizerConfig, QuantizerKind, build_seeded,
+};
+use support::{BACKENDS, build_from, initial};
 
 fn assert_says(message: &str, parts: &[&str]) {
     for part in parts {
@@ -57,7 +53,7 @@ fn values_out_of_bounds_are_named() {
         let mut config = good.clone();
         change(&mut config);
         assert_says(&config.validate().unwrap_err().to_string(), parts);
-        assert!(initial_state(&config, &mut ChaCha8Rng::seed_from_u64(0)).is_err());
+        assert!(build_seeded(&config, 0, &Device::Cpu).is_err());
     }
     QuantizerConfig::ksom(0, 4).validate().unwrap_err();
 }
@@ -66,27 +62,37 @@ fn values_out_of_bounds_are_named() {
 fn states_of_another_form_are_refused() {
     let config = QuantizerConfig::ksom(12, 4);
     let with = |name: &'static str, tensor: Tensor| {
-        let mut state = initial(&config);
+        let mut state = initial(&config, 0);
         state.iter_mut().find(|(found, _)| *found == name).unwrap().1 = tensor;
         build_from(&config, &state, Backend::Portable).err().unwrap().to_string()
     };
     let zeros = |shape: &[usize], dtype| Tensor::zeros(shape, dtype, &Device::Cpu).unwrap();
     assert_says(&with("_w", zeros(&[4, 12], DType::F32)), &["_w", "[12, 4]", "[4, 12]"]);
-    assert_says(&with("_ema_cluster_size", zeros(&[12], DType::F64)), &["_ema_cluster_size", "F32", "F64"]);
     for counter in [-1.0, 0.5, f32::NAN, 1e9] {
         assert_says(&with("counter", Tensor::new(counter, &Device::Cpu).unwrap()), &["counter", "whole number"]);
     }
-    // The caller's own complaint comes through.
-    let mut missing = |name: &str, _: &[usize]| Err(candle_core::Error::msg(format!("no tensor {name}")).into());
-    let error = build(&config, &mut missing, &Device::Cpu, Backend::Fast).err().unwrap();
-    assert_says(&error.to_string(), &["no tensor _w"]);
+    // What is missing is named.
+    let error = build_from(&config, &initial(&config, 0)[1..], Backend::Portable).err().unwrap();
+    assert_says(&error.to_string(), &["_w"]);
+    // A variable of another type, which no builder converts.
+    let variables = VarMap::new();
+    let half = VarBuilder::from_varmap(&variables, DType::F16, &Device::Cpu);
+    half.get((12, 4), "_w").unwrap();
+    assert_says(&Ksom::new(&config, half).err().unwrap().to_string(), &["_w", "F32", "F16"]);
+}
+
+#[test]
+fn a_configuration_of_another_kind_is_refused() {
+    let vb = || VarBuilder::zeros(DType::F32, &Device::Cpu);
+    assert_says(&Ksom::new(&QuantizerConfig::gd_som(12, 4), vb()).err().unwrap().to_string(), &["kind", "GdSom"]);
+    assert_says(&GdSom::new(&QuantizerConfig::ksom(12, 4), vb()).err().unwrap().to_string(), &["kind", "Ksom"]);
 }
 
 #[test]
 fn inputs_of_another_form_are_refused() {
     for config in [QuantizerConfig::ksom(12, 4), QuantizerConfig::gd_som(12, 4)] {
         for backend in BACKENDS {
-            let mut quantizer = build_from(&config, &initial(&config), backend).unwrap();
+            let quantizer = build_from(&config, &initial(&config, 0), backend).unwrap();
             let x = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
             for bad in [x(&[3, 5]), x(&[12]), x(&[0, 4]), x(&[2, 3, 4])] {
                 let shape = format!("{:?}", bad.dims());
@@ -108,38 +114,43 @@ fn inputs_of_another_form_are_refused() {
         }
     }
     let config = QuantizerConfig::ksom(12, 4);
-    let mut quantizer = build_from(&config, &initial(&config), Backend::Portable).unwrap();
+    let quantizer = build_from(&config, &initial(&config, 0), Backend::Portable).unwrap();
     let (x, codes) =
         (Tensor::zeros((1, 4), DType::F32, &Device::Cpu).unwrap(), Tensor::new(&[12u32], &Device::Cpu).unwrap());
     assert!(quantizer.observe(&x, &codes).is_err());
 }
 
 #[test]
-fn only_gd_som_has_variables_and_uses_the_callers() {
-    let ksom = QuantizerConfig::ksom(12, 4);
-    let var = Var::from_tensor(&initial(&ksom)[0].1).unwrap();
-    let mut state = initial(&ksom);
-    state[0].1 = var.as_tensor().clone();
-    let quantizer = build_from(&ksom, &state, Backend::Portable).unwrap();
-    assert!(quantizer.vars().is_empty() && !quantizer.codebook().is_variable());
-
-    let gd_som = QuantizerConfig::gd_som(12, 4);
-    let mut state = initial(&gd_som);
-    let var = Var::from_tensor(&state[0].1).unwrap();
-    state[0].1 = var.as_tensor().clone();
-    let quantizer = build_from(&gd_som, &state, Backend::Portable).unwrap();
-    let vars = quantizer.vars();
-    assert_eq!((vars.len(), vars[0].0, vars[0].1.id()), (1, "w", var.id()));
-    // Without a variable of the caller's, the quantizer makes one.
-    let quantizer = build_from(&gd_som, &initial(&gd_som), Backend::Portable).unwrap();
-    assert!(quantizer.vars()[0].1.is_variable());
+fn observations_of_another_quantizer_are_refused() {
+    let observe = |config: &QuantizerConfig| {
+        let quantizer = build_from(config, &initial(config, 0), Backend::Portable).unwrap();
+        let x = Tensor::zeros((1, config.dim), DType::F32, &Device::Cpu).unwrap();
+        quantizer.observe(&x, &Tensor::new(&[0u32], &Device::Cpu).unwrap()).unwrap()
+    };
+    let config = QuantizerConfig::ksom(12, 4);
+    let others = [QuantizerConfig::ksom(12, 5), QuantizerConfig::ksom(10, 4), QuantizerConfig::gd_som(12, 4)];
+    for other in others {
+        let both = observe(&config).and(observe(&other));
+        assert_says(&both.err().unwrap().to_string(), &["add observations", "[12, 4]"]);
+        let mut quantizer = build_from(&config, &initial(&config, 0), Backend::Portable).unwrap();
+        assert_says(&quantizer.step(observe(&other)).unwrap_err().to_string(), &["step", "[12, 4]"]);
+        assert_eq!(quantizer.steps().unwrap(), 0);
+    }
 }
 
 #[test]
 fn steps_beyond_what_a_checkpoint_can_count_are_refused() {
-    let config = QuantizerConfig::gd_som(12, 4);
-    let mut state = initial(&config);
-    state[1].1 = Tensor::new((1 << 24) as f32, &Device::Cpu).unwrap();
-    let mut quantizer = build_from(&config, &state, Backend::Portable).unwrap();
-    assert_says(&quantizer.step().unwrap_err().to_string(), &["16777216"]);
+    for config in [QuantizerConfig::gd_som(12, 4), QuantizerConfig::ksom(12, 4)] {
+        let mut state = initial(&config, 0);
+        let counter = Tensor::new((MAX_STEPS - 1) as f32, &Device::Cpu).unwrap();
+        state.iter_mut().find(|(name, _)| *name == "counter").unwrap().1 = counter;
+        let mut quantizer = build_from(&config, &state, Backend::Portable).unwrap();
+        let x = Tensor::zeros((1, 4), DType::F32, &Device::Cpu).unwrap();
+        let observation = quantizer.observe(&x, &quantizer.assign(&x).unwrap()).unwrap();
+        quantizer.step(observation.clone()).unwrap();
+        assert_eq!(quantizer.steps().unwrap(), MAX_STEPS);
+        let before = support::numbers(quantizer.codebook());
+        assert_says(&quantizer.step(observation).unwrap_err().to_string(), &["16777216"]);
+        assert_eq!(support::numbers(quantizer.codebook()), before);
+    }
 }

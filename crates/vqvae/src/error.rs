@@ -164,6 +164,7 @@ pub enum Error {
     #[error(transparent)]
     Quantizer(#[from] ksom_quantizers::QuantizerError),
     /// A PyTorch checkpoint could not be read.
+    #[cfg(feature = "pth")]
     #[error(transparent)]
     Pth(#[from] crate::checkpoint::pth::PthError),
     /// A tensor operation failed.

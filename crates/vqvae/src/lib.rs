@@ -48,10 +48,13 @@
 //! checkpoints. `charts`: curves, and experiments, whose results are drawn. `avx512-gemm`: AVX-512 in candle's own matrix
 //! products. `cuda`, `cudnn`, `metal`, `accelerate`, `mkl`: as candle's.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod checkpoint;
 pub mod codes;
 mod error;
 pub mod evaluation;
+#[cfg(feature = "charts")]
 pub mod experiment;
 pub mod figures;
 pub mod hub;
@@ -65,6 +68,7 @@ pub use codes::images::ImageCodes;
 pub use error::{Error, HubProblem, Result};
 pub use hub::Hub;
 pub use ksom_kernels::Backend;
+#[cfg(feature = "zoo")]
 pub use ksom_models as zoo;
 pub use model::Model;
 pub use model::config::ModelConfig;

@@ -52,7 +52,7 @@ fn a_batch_cannot_be_cut_into_no_parts_or_too_many() {
         let error = train_step(&mut model, &mut optimizer, &pixels(3), parts).unwrap_err().to_string();
         assert!(error.contains("1 to 3 parts") && error.contains(&parts.to_string()), "{error}");
     }
-    assert_eq!(bits(&model), before);
+    assert!(bits(&model) == before);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn unequal_parts_count_by_their_size() {
     let (cut_loss, cut_norm, cut_state) = one_step(2);
     assert!((loss - cut_loss).abs() < 1e-6 * loss, "{loss} {cut_loss}");
     assert!((norm - cut_norm).abs() < 1e-5 * norm, "{norm} {cut_norm}");
-    for name in ["vq_module._w", "vq_module._ema_w"].iter().filter(|name| state.contains_key(**name)) {
+    for name in ["_vq_vae._w", "_vq_vae._ema_w"].iter().filter(|name| state.contains_key(**name)) {
         let difference = (&state[*name] - &cut_state[*name]).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{name}");
     }
@@ -87,11 +87,11 @@ fn a_step_that_ends_in_an_error_leaves_nothing_behind() {
         Ok((mse(&output.reconstruction, pixels) + &output.quantizer_loss)?)
     });
     assert!(failed.unwrap_err().to_string().contains("the second part fails"));
-    assert_eq!(bits(&disturbed), bits(&undisturbed));
+    assert!(bits(&disturbed) == bits(&undisturbed));
 
     train_step(&mut disturbed, &mut its_optimizer, &pixels(4), 2).unwrap();
     train_step(&mut undisturbed, &mut other_optimizer, &pixels(4), 2).unwrap();
-    assert_eq!(bits(&disturbed), bits(&undisturbed));
+    assert!(bits(&disturbed) == bits(&undisturbed));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_model_from_a_var_builder_is_saved_with_its_weights() {
     let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
     Model::new(&config(), &compute, vb).unwrap().save(folder.path(), DType::F32).unwrap();
     let loaded = Model::load(folder.path(), &compute).unwrap();
-    assert_eq!(bits(&loaded), bits(&original));
+    assert!(bits(&loaded) == bits(&original));
 }
 
 /// Plain pictures, each of its own color.
@@ -153,6 +153,8 @@ fn data() -> DataSet {
         valid,
         test: Vec::new(),
         unreadable: Vec::new(),
+        passed_over: Default::default(),
+        remarks: Default::default(),
     }
 }
 
@@ -186,7 +188,7 @@ fn steps_one_by_one_come_to_the_bits_of_a_run_and_of_a_resumed_one() {
         reports.push(report);
     }
     assert_eq!(reports.iter().map(|report| report.step).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(bits(resumed.model()), bits(whole.model()));
+    assert!(bits(resumed.model()) == bits(whole.model()));
     assert!(resumed.validate().unwrap().mse.is_finite());
 
     let error = resumed.train_to(9).unwrap_err().to_string();

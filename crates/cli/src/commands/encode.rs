@@ -42,6 +42,7 @@ pub struct EncodeReport {
     fingerprint: String,
     pictures: usize,
     skipped: usize,
+    passed_over: usize,
     codes: usize,
     /// Over all pictures, without further coding.
     bits_per_pixel: f64,
@@ -73,6 +74,7 @@ pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
         fingerprint: file.fingerprint,
         pictures: count.read,
         skipped: count.skipped,
+        passed_over: count.passed_over,
         codes,
         bits_per_pixel: metrics::bits_per_pixel(model.config().quantizer.num_codes, codes as f64, pixels),
         bytes: std::fs::metadata(&args.output)?.len(),

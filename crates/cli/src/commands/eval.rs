@@ -1,6 +1,6 @@
 //! `ksom eval`
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use ksom_datasets::DataSpec;
 use ksom_vqvae::evaluation::{EvaluateOptions, Evaluation, evaluate};
@@ -8,7 +8,7 @@ use ksom_vqvae::record::record_evaluation;
 use serde::Serialize;
 
 use crate::arguments::ModelArgs;
-use crate::evaluated::{Chosen, PartArgs, PartName};
+use crate::evaluated::{Chosen, PartArgs, PartName, advised};
 use crate::failure::Usage;
 use crate::models;
 use crate::output::{Block, NO_NUMBER, Report, grouped, significant, table};
@@ -67,7 +67,8 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
         (false, _) => None,
     };
     let model = found.load(&settings.compute()?)?;
-    let Chosen { part, sources, preprocess, taken } = args.pictures.choose(&found, &model, &settings.console)?;
+    let Chosen { part, sources, preprocess, taken, _remarks } =
+        args.pictures.choose(&found, &model, &settings.console)?;
 
     let total = sources.iter().map(|(_, source)| source.len()).sum();
     let counter = Counter::new(&settings.console, total, "pictures");
@@ -76,7 +77,7 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
     let mut done = 0;
     for (set, source) in &sources {
         let evaluation = evaluate(&model, source, &options, &mut |images| counter.set(done + images))
-            .with_context(|| format!("cannot evaluate on {set}"))?;
+            .map_err(|error| advised(error, format!("cannot evaluate on {set}")))?;
         done += evaluation.images;
         sets.push(SetReport { set: set.clone(), evaluation });
     }

@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use ksom_datasets::{DataOptions, DataSpec, OnUnreadable};
+use ksom_datasets::sets::OnUnreadable;
+use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::Flow;
 use ksom_vqvae::experiment::{Experiment, ExperimentOptions, ExperimentResults, Outcome};
 use ksom_vqvae::training::DataAccess;
 use serde::Serialize;
 
+use crate::arguments::data_spec;
 use crate::experiment_progress::ExperimentProgress;
 use crate::failure::FAILED;
 use crate::interrupt::Interrupt;
@@ -51,7 +53,7 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// The pictures, instead of the file's: a path, or KIND:PATH as for `ksom train`
-    #[arg(long, value_name = "DATA")]
+    #[arg(long, value_name = "DATA", value_parser = data_spec())]
     data: Option<DataSpec>,
     /// Trainings at a time, each with its share of the threads; results do not depend on it
     #[arg(long, value_name = "N", default_value = "1")]

@@ -56,14 +56,17 @@ pub fn run(args: InfoArgs, settings: &Settings) -> Result<InfoReport> {
     let found = models::find(&args.model, settings)?;
     let model = found.load(&settings.compute()?)?;
     let config = model.config().clone();
-    let levels = config.architecture.levels().iter().zip(model.quantizers()).map(|(level, quantizer)| LevelReport {
-        name: level.name,
-        stride: level.stride,
-        bits_per_pixel: metrics::bits_per_pixel(config.quantizer.num_codes, 1.0, (level.stride * level.stride) as f64),
-        codebook_steps: quantizer.steps(),
+    let levels = config.architecture.levels().iter().zip(model.quantizers()).map(|(level, quantizer)| {
+        let pixels = (level.stride * level.stride) as f64;
+        Ok(LevelReport {
+            name: level.name,
+            stride: level.stride,
+            bits_per_pixel: metrics::bits_per_pixel(config.quantizer.num_codes, 1.0, pixels),
+            codebook_steps: quantizer.steps()?,
+        })
     });
     Ok(InfoReport {
-        levels: levels.collect(),
+        levels: levels.collect::<Result<_>>()?,
         parameters: model.parameter_count()?,
         fingerprint: model.fingerprint()?,
         bytes: found.weights_bytes()?,

@@ -4,6 +4,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use ksom_datasets::files::PictureFile;
 use serde::Serialize;
 
 use crate::arguments::{ModelArgs, PictureArgs};
@@ -14,7 +15,7 @@ use crate::files::{
 use crate::loss::Loss;
 use crate::models;
 use crate::output::{Block, Report, table};
-use crate::pictures::{Input, find, first_size, for_each_batch};
+use crate::pictures::{find, first_size, for_each_batch};
 use crate::settings::Settings;
 use crate::sheet::sheet;
 
@@ -45,6 +46,7 @@ pub struct ReconstructReport {
     model: String,
     pictures: Vec<Reconstructed>,
     skipped: usize,
+    passed_over: usize,
     /// The mean over the pictures of each measure.
     mean: Loss,
 }
@@ -61,7 +63,7 @@ struct Reconstructed {
 
 pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructReport> {
     let inputs = find(&args.pictures)?;
-    let outputs = outputs(&args, &inputs)?;
+    let outputs = outputs(&args, inputs.as_slice())?;
     let found = models::find_fitting(args.model.model.as_deref(), || first_size(&inputs), settings)?;
     let model = found.load(&settings.compute()?)?;
     let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
@@ -85,11 +87,11 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
         Ok(())
     })?;
     let mean = Loss::mean(&pictures.iter().map(|picture| picture.loss).collect::<Vec<_>>());
-    Ok(ReconstructReport { model: found.name, pictures, skipped: count.skipped, mean })
+    Ok(ReconstructReport { model: found.name, pictures, skipped: count.skipped, passed_over: count.passed_over, mean })
 }
 
 /// Where each picture goes; folders are created.
-fn outputs(args: &ReconstructArgs, inputs: &[Input]) -> Result<Vec<PathBuf>> {
+fn outputs(args: &ReconstructArgs, inputs: &[PictureFile]) -> Result<Vec<PathBuf>> {
     let output = &args.output;
     let originals = || inputs.iter().map(|input| input.path.as_path());
     if let [_] = inputs

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use ksom_datasets::DataSpec;
 use ksom_vqvae::figures::{GridLayout, Sheet, SheetCell, SheetRow, count_codes, outlined, usage_map, usage_scale};
@@ -10,7 +10,7 @@ use ksom_vqvae::image::RgbImage;
 use ksom_vqvae::{Model, zoo};
 use serde::Serialize;
 
-use crate::evaluated::{Chosen, PartArgs, PartName};
+use crate::evaluated::{Chosen, PartArgs, PartName, advised};
 use crate::files::{prepare_picture, write_picture};
 use crate::models;
 use crate::output::{Block, Report, grouped, sides, table};
@@ -69,7 +69,8 @@ pub fn run(args: UsageArgs, settings: &Settings) -> Result<UsageReport> {
     prepare_picture(&args.output)?;
     let found = models::find(&args.model, settings)?;
     let model = found.load(&settings.compute()?)?;
-    let Chosen { part, sources, preprocess, taken } = args.pictures.choose(&found, &model, &settings.console)?;
+    let Chosen { part, sources, preprocess, taken, _remarks } =
+        args.pictures.choose(&found, &model, &settings.console)?;
     let images = sources.iter().map(|(_, source)| source.len()).sum();
     let counter = Counter::new(&settings.console, images, "pictures");
     let mut done = 0;
@@ -77,7 +78,7 @@ pub fn run(args: UsageArgs, settings: &Settings) -> Result<UsageReport> {
     for (set, source) in &sources {
         let batch_size = args.pictures.batch_size.into();
         let of_set = count_codes(&model, source, preprocess, batch_size, &mut |images| counter.set(done + images))
-            .with_context(|| format!("cannot encode {set}"))?;
+            .map_err(|error| advised(error, format!("cannot encode {set}")))?;
         done += source.len();
         for (sum, count) in counts.iter_mut().flatten().zip(of_set.iter().flatten()) {
             *sum += count;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
-use ksom_datasets::{DatasetError, ImageSource, Version};
+use ksom_datasets::sources::Version;
+use ksom_datasets::{DatasetError, ImageSource};
 
 /// A picture that is unlike its mirror images and its transpose; `seed` tells pictures apart.
 pub fn picture(seed: u32, width: u32, height: u32) -> RgbImage {

@@ -6,12 +6,13 @@ use image::{
     DynamicImage, ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, RgbImage, Rgba,
     RgbaImage,
 };
-use ksom_datasets::{DatasetError, DecodeOptions, decode_bytes, decode_image};
+use ksom_datasets::decode::decode_bytes;
+use ksom_datasets::{DatasetError, DecodeOptions, decode_image};
 
 use crate::common::{data, difference, picture, save};
 
 fn decode(bytes: &[u8]) -> Result<RgbImage, DatasetError> {
-    decode_bytes(bytes, "test", &DecodeOptions::default())
+    Ok(decode_bytes(bytes, "test", &DecodeOptions::default())?.pixels)
 }
 
 fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -109,7 +110,7 @@ fn alpha_is_composed_over_the_background() {
         let bytes = encode(&picture.clone().into(), format);
         let over = |background| {
             let options = DecodeOptions { background, ..DecodeOptions::default() };
-            decode_bytes(&bytes, "test", &options).unwrap().into_raw()
+            decode_bytes(&bytes, "test", &options).unwrap().pixels.into_raw()
         };
         // 51 / 255 is a fifth.
         assert_eq!(over([255; 3]), [255, 255, 255, 244, 224, 204, 200, 100, 0], "{format:?}");
@@ -176,7 +177,7 @@ fn errors_say_what_is_wrong() {
         decode_image(&path, &DecodeOptions::default()).unwrap_err().to_string()
     };
     assert!(says(b"").contains("page.jpg: it is empty (0 bytes)"));
-    assert!(says(b"<html>not found</html>").contains("are not a JPEG, PNG, WebP, BMP, GIF or TIFF file"));
+    assert!(says(b"<html>not found</html>").contains("it is an HTML page"));
     let missing = decode_image(folder.path().join("none.png"), &DecodeOptions::default()).unwrap_err();
     assert!(missing.to_string().contains("none.png"), "{missing}");
     let a_folder = decode_image(folder.path(), &DecodeOptions::default()).unwrap_err();

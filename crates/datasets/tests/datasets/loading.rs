@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use ksom_datasets::loading::{Batch, Batches, Converter, Crop, Filter, Resize, ResizeMode, batches};
+use ksom_datasets::sources::{Concat, FolderSource, MemorySource, Version};
 use ksom_datasets::{
-    Batch, Batches, Concat, Converter, Crop, DatasetError, DecodeOptions, Filter, FolderSource, ImageSource, Loader,
-    LoaderOptions, MemorySource, Normalization, Order, Preprocess, Resize, ResizeMode, Version, batches, decode_image,
+    DatasetError, DecodeOptions, ImageSource, Loader, LoaderOptions, Normalization, Order, Preprocess, decode_image,
 };
 
 use proptest::prelude::*;

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ksom_datasets::{
-    CachedSource, Crop, DataOptions, DataSet, DatasetError, ImageSource, LoaderOptions, Normalization, OnUnreadable,
-    Part, Preprocess, Validation, batches, open,
-};
+use ksom_datasets::loading::{Crop, batches};
+use ksom_datasets::sets::{OnUnreadable, Part, Validation};
+use ksom_datasets::sources::CachedSource;
+use ksom_datasets::{DataOptions, DataSet, DatasetError, ImageSource, LoaderOptions, Normalization, Preprocess, open};
 
 use crate::common::{all, picture, save};
 

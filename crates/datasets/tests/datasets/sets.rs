@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use ksom_datasets::{DataOptions, DataSet, DatasetError, Validation, open};
+use ksom_datasets::sets::Validation;
+use ksom_datasets::{DataOptions, DataSet, DatasetError, open};
 
 fn open_at(kind: &str, path: &Path) -> Result<DataSet, DatasetError> {
     let options = DataOptions { valid_from: Validation::Split, ..DataOptions::default() };

@@ -1,9 +1,11 @@
 //! The four ways through the two engines: forward and input gradient of both convolutions.
 
-use super::gather::{Epilogue, gather};
+use super::epilogue::Epilogue;
+use super::gather;
 use super::geometry::{Axis, Dims};
 use super::weight::{Panels, Weight};
-use crate::simd::Isa;
+use super::winograd::{self, Winograd};
+use crate::simd::isa::Isa;
 
 /// Shape of a weight [first, second, height, width] and how it is slid.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +49,7 @@ pub(crate) fn convolution(
     };
     let y = Axis::convolution(kernel.height, kernel.stride, kernel.padding, out.height);
     let x_axis = Axis::convolution(kernel.width, kernel.stride, kernel.padding, out.width);
-    gather(isa, x, dims, weight, (&y, &x_axis), out, epilogue)
+    sum_taps(isa, (x, dims), weight, (&y, &x_axis), out, epilogue)
 }
 
 /// A transposed convolution of `x` with `w` of `kernel`'s shape [I, O, kh, kw] into `out`; with a convolution's weight
@@ -70,5 +72,22 @@ pub(crate) fn transposed(
     };
     let y = Axis::transposed(kernel.height, kernel.stride, kernel.padding, out.height);
     let x_axis = Axis::transposed(kernel.width, kernel.stride, kernel.padding, out.width);
-    gather(isa, x, dims, weight, (&y, &x_axis), out, epilogue)
+    sum_taps(isa, (x, dims), weight, (&y, &x_axis), out, epilogue)
+}
+
+/// Each output's sum over its taps: by Winograd's method where there are transforms, else by gathering. Slices have the
+/// lengths that the shapes say: checked by the callers in this crate.
+fn sum_taps(
+    isa: &Isa,
+    (x, dims): (&[f32], Dims),
+    w: Weight,
+    axes: (&[Axis], &[Axis]),
+    out: Dims,
+    epilogue: Epilogue,
+) -> Vec<f32> {
+    debug_assert_eq!(x.len(), dims.len());
+    match Winograd::of_axes(isa, w, axes) {
+        Some(method) => winograd::gather(isa, method, (x, dims), w, axes, out, epilogue),
+        None => gather::gather(isa, (x, dims), w, axes, out, epilogue),
+    }
 }

@@ -1,12 +1,15 @@
 //! The forward direction of a convolution and of a transposed one (each the other's input gradient): every output
 //! gathers its taps from a zero-padded copy of the input and meets the weights, packed into panels, in registers.
 
+use super::cache::PANEL_BLOCK;
+use super::epilogue::Epilogue;
+use super::gather_packing::{pack, pack_dot};
 use super::geometry::{Axis, Dims, pairs, reach};
 use super::weight::Weight;
-use super::winograd::{self, Winograd};
 use crate::memory::{Aligned, Shared, filled, with_scratch};
+use crate::simd::bounds::{DOT_COLS, MAX_COLS, MAX_ROWS};
+use crate::simd::isa::Isa;
 use crate::simd::tile::{ConvTile, Start};
-use crate::simd::{DOT_COLS, Isa, MAX_COLS, MAX_ROWS};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,37 +20,19 @@ const TASK_INPUT: usize = 48 * 1024;
 /// Outputs of one task at most.
 const TASK_OUTPUTS: usize = 512;
 
-/// Elements of the part of a panel that stays in the first-level cache.
-pub(super) const PANEL_BLOCK: usize = 6 * 1024;
-
 /// Elements of all panels up to which they stay in a near cache together.
 const PANELS_TOGETHER: usize = 16 * 1024;
 
-/// What is added to and done with the sums.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Epilogue<'a> {
-    pub(crate) bias: Option<&'a [f32]>,
-    pub(crate) residual: Option<&'a [f32]>,
-    pub(crate) relu: bool,
-    /// Of the output's shape: where it is not greater than zero, the output becomes zero.
-    pub(crate) mask: Option<&'a [f32]>,
-}
-
 /// Gathers `x` (of shape `dims`) into an output of shape `out`, with the axes of [`Axis::convolution`] or
-/// [`Axis::transposed`]. Slices have the lengths that the shapes say: checked by the callers in this crate.
-pub(crate) fn gather(
+/// [`Axis::transposed`]. Slices have the lengths that the shapes say.
+pub(super) fn gather(
     isa: &Isa,
-    x: &[f32],
-    dims: Dims,
+    (x, dims): (&[f32], Dims),
     w: Weight,
     axes: (&[Axis], &[Axis]),
     out: Dims,
     epilogue: Epilogue,
 ) -> Vec<f32> {
-    debug_assert_eq!(x.len(), dims.len());
-    if let Some(method) = Winograd::of_axes(isa, w, axes) {
-        return winograd::gather(isa, method, (x, dims), w, axes, out, epilogue);
-    }
     // By the weight alone, so that an output's bits do not depend on the size of the picture.
     let dot = w.outputs == DOT_COLS && w.inputs.is_multiple_of(isa.lanes);
     let tile = isa.tile_for(w.outputs);
@@ -352,50 +337,4 @@ fn padded_bias(bias: Option<&[f32]>, channels: usize, cols: usize) -> Vec<f32> {
         padded[..channels].copy_from_slice(bias);
     }
     padded
-}
-
-/// The weights of one set of taps in panels [column / cols][tap y, tap x, input][column % cols], padded with zeros.
-fn pack(w: Weight, y: &Axis, x: &Axis, cols: usize) -> Aligned {
-    let depth = y.taps.len() * x.taps.len() * w.inputs;
-    let mut panels = Aligned::zeros(depth * w.outputs.next_multiple_of(cols));
-    if depth == 0 {
-        return panels;
-    }
-    panels.par_chunks_exact_mut(depth * cols).enumerate().for_each(|(panel, to)| {
-        let first = panel * cols;
-        let columns = cols.min(w.outputs - first);
-        let mut rows = to.chunks_exact_mut(cols);
-        for &ky in &y.taps {
-            for &kx in &x.taps {
-                let tap = ky * w.kernel_width + kx;
-                for (input, row) in rows.by_ref().take(w.inputs).enumerate() {
-                    let from = first * w.output_stride + input * w.input_stride + tap;
-                    for (column, to) in row[..columns].iter_mut().enumerate() {
-                        *to = w.values[from + column * w.output_stride];
-                    }
-                }
-            }
-        }
-    });
-    panels
-}
-
-/// The weights of one set of taps for [`crate::simd::tile::dot`]: [tap y, tap x, input / lanes][output][input % lanes].
-fn pack_dot(w: Weight, y: &Axis, x: &Axis, lanes: usize) -> Aligned {
-    let mut panel = Aligned::zeros(y.taps.len() * x.taps.len() * w.inputs * w.outputs);
-    let mut registers = panel.chunks_exact_mut(lanes);
-    for &ky in &y.taps {
-        for &kx in &x.taps {
-            let tap = ky * w.kernel_width + kx;
-            for first in (0..w.inputs).step_by(lanes) {
-                for (output, register) in (0..w.outputs).zip(registers.by_ref()) {
-                    let from = output * w.output_stride + first * w.input_stride + tap;
-                    for (lane, to) in register.iter_mut().enumerate() {
-                        *to = w.values[from + lane * w.input_stride];
-                    }
-                }
-            }
-        }
-    }
-    panel
 }

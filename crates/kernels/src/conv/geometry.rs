@@ -31,6 +31,15 @@ impl Dims {
     }
 }
 
+/// The window that slides over the patches' image.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+}
+
 /// Along one axis, outputs that all gather with the same taps: the j-th lies at `out_first + j · out_step` and its
 /// u-th tap multiplies the input at `in_first + j · in_step + u` by the kernel at `taps[u]`. Input positions outside
 /// the picture hold zero.

@@ -1,11 +1,15 @@
 //! Convolution and transposed convolution, channels last, as candle custom operations.
 
 mod bias;
+mod cache;
+mod epilogue;
 mod forward;
 mod gather;
+mod gather_grad;
+mod gather_grad_packing;
+mod gather_packing;
 mod geometry;
 mod operation;
-mod packing;
 #[cfg(test)]
 mod tests;
 mod weight;

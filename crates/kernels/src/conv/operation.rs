@@ -1,15 +1,15 @@
 //! The custom operations and their gradients.
 
 use super::bias::channel_sums;
+use super::epilogue::Epilogue;
 use super::forward::{Kernel, convolution, transposed};
-use super::gather::Epilogue;
-use super::geometry::Dims;
+use super::geometry::{Dims, Window};
 use super::weight::{ConvWeight, Panels};
-use super::weight_grad::{self, Window};
+use super::weight_grad::weight_gradient;
 use crate::access::{check, check_shape, contiguous, tensor, with_optional_slice, with_slice};
 use crate::elementwise::masked;
 use crate::error::Error;
-use crate::simd::Isa;
+use crate::simd::detect;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
@@ -248,7 +248,7 @@ impl Convolution {
     fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>) -> (CpuStorage, Shape) {
         let epilogue = Epilogue { bias, residual, relu: self.relu, mask: None };
         let forward = if self.transposed { transposed } else { convolution };
-        let out = forward(Isa::detect(), (x, self.x), (w, self.kernel, self.kept.as_deref()), self.out, epilogue);
+        let out = forward(detect::best(), (x, self.x), (w, self.kernel, self.kept.as_deref()), self.out, epilogue);
         (CpuStorage::F32(out), self.out.shape().into())
     }
 
@@ -304,7 +304,7 @@ impl Convolution {
     fn input_gradient(&self, w: &[f32], grad: &[f32], epilogue: Epilogue) -> Vec<f32> {
         let (w, _) = self.split(w);
         let backward = if self.transposed { convolution } else { transposed };
-        backward(Isa::detect(), (grad, self.out), (w, self.kernel, None), self.x, epilogue)
+        backward(detect::best(), (grad, self.out), (w, self.kernel, None), self.x, epilogue)
     }
 
     fn weight_gradient(&self, x: &[f32], grad: &[f32]) -> Vec<f32> {
@@ -312,7 +312,7 @@ impl Convolution {
         let window = Window { height, width, stride, padding };
         let (pixels, patches) =
             if self.transposed { ((x, self.x), (grad, self.out)) } else { ((grad, self.out), (x, self.x)) };
-        weight_grad::weight_grad(Isa::detect(), pixels, patches, window)
+        weight_gradient(detect::best(), pixels, patches, window)
     }
 }
 

@@ -22,6 +22,11 @@ impl ConvWeight {
         let panels = (!tensor.is_variable()).then(Arc::default);
         Self { tensor, panels }
     }
+
+    /// The weight itself.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
 }
 
 impl From<&Tensor> for ConvWeight {

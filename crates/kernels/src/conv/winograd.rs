@@ -3,23 +3,21 @@
 //! quarter of the multiplications of a 3×3 convolution, and 2/5 of those of a 4×4 one of stride 2 in either direction:
 //! its taps are taken apart into sets of 2×2.
 
-use super::gather::{Epilogue, PANEL_BLOCK};
+use super::cache::{APART, PANEL_BLOCK};
+use super::epilogue::Epilogue;
 use super::geometry::{Axis, Dims, pairs};
 use super::weight::Weight;
 use crate::memory::{Aligned, Shared, filled, with_scratch};
+use crate::simd::bounds::MAX_COLS;
+use crate::simd::isa::{Isa, Tile};
 use crate::simd::tile::{ConvTile, Start};
 use crate::simd::winograd::{Gather, MAX_POINTS, MAX_TAPS, OUTPUTS, Scatter, Transforms, weight_rows};
-use crate::simd::{Isa, MAX_COLS, Tile};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Elements of one task's transformed input: it fits a second-level cache.
 const TASK_INPUT: usize = 144 * 1024;
-
-/// Elements between the values of neighboring tiles beyond what they need, so that they do not compete for the same
-/// places of a cache.
-pub(super) const APART: usize = 16;
 
 /// A convolution for which the method is used.
 #[derive(Clone, Copy)]

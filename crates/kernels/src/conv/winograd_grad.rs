@@ -2,13 +2,14 @@
 //! each value of the transform, products of tiles of outputs' gradients and tiles of inputs are summed over all tiles;
 //! the sums are brought back to taps at the end.
 
-use super::geometry::Dims;
-use super::weight_grad::{Job as Direct, Window};
-use super::winograd::{APART, Winograd};
+use super::cache::APART;
+use super::geometry::{Dims, Window};
+use super::winograd::Winograd;
 use crate::memory::{Aligned, with_scratch};
+use crate::simd::bounds::{MAX_COLS, MAX_ROWS};
+use crate::simd::isa::{Isa, Tile};
 use crate::simd::tile::GradTile;
 use crate::simd::winograd::{MAX_POINTS, OUTPUTS, Scatter, weight_rows};
-use crate::simd::{Isa, MAX_COLS, MAX_ROWS, Tile};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -19,7 +20,7 @@ const BAND: usize = 256 * 1024;
 /// the number of threads.
 const CHUNKS: usize = 4;
 
-/// As [`super::weight_grad::weight_grad`], by Winograd's method.
+/// As [`super::weight_grad::weight_gradient`], by Winograd's method.
 pub(super) fn weight_grad(
     isa: &Isa,
     winograd: Winograd,
@@ -28,7 +29,7 @@ pub(super) fn weight_grad(
     window: Window,
 ) -> Vec<f32> {
     let depth = winograd.depth(patch_dims.channels);
-    let tile = Direct::tile(isa, pixel_dims.channels, depth);
+    let tile = isa.tile_covering(pixel_dims.channels, depth);
     let job = Job { winograd, tile, pixels, pixel_dims, patches, patch_dims, window, depth };
     let tiles = pixel_dims.images * job.grid()[0] * job.grid()[1];
     let chunk = tiles.div_ceil(CHUNKS).next_multiple_of(job.band_len()).max(1);

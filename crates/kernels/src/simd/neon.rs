@@ -1,10 +1,11 @@
 //! NEON.
 
-use super::{Isa, Vector};
+use super::isa::Isa;
+use super::vector::Vector;
 use std::arch::aarch64::*;
 
 // 8 × 3 registers of sums, 3 of columns and 1 of a row: 28 of 32.
-super::isa!("neon", float32x4_t, "neon", dot_rows: 8, tiles: [(8, 3), (16, 1)]);
+super::instantiate::isa!("neon", float32x4_t, "neon", dot_rows: 8, tiles: [(8, 3), (16, 1)]);
 
 /// NEON is part of every aarch64 processor that Rust's standard library runs on.
 pub(super) fn available() -> Vec<&'static Isa> {

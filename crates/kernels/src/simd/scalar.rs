@@ -1,7 +1,10 @@
 //! Plain Rust, for processors without any of the other instruction sets.
 
+use super::bounds::DOT_COLS;
+use super::isa::{Isa, Tile};
+use super::tile;
+use super::vector::Vector;
 use super::winograd::{self, Points, Three, Transforms, Two};
-use super::{DOT_COLS, Isa, Tile, Vector, tile};
 
 /// Four elements, which the compiler keeps in whatever registers there are. The product is rounded before it is
 /// added: a fused multiply-add would be a slow library call here.

@@ -2,7 +2,8 @@
 
 #![expect(clippy::needless_range_loop, reason = "rows and columns of registers read best as indices")]
 
-use super::{MAX_ROWS, MAX_SCORE_COLS, Vector};
+use super::bounds::{MAX_ROWS, MAX_SCORE_COLS};
+use super::vector::Vector;
 
 /// One tile of a product of rows with a packed panel: rows are output pixels, columns output channels. All rows and
 /// columns are computed and written; where there are fewer rows the last is repeated.

@@ -8,7 +8,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "rows and columns of registers read best as indices")]
 
-use super::Vector;
+use super::vector::Vector;
 
 /// Outputs of a tile, in each direction.
 pub(crate) const OUTPUTS: usize = 4;

@@ -1,6 +1,6 @@
 //! AVX2 with FMA, and AVX-512.
 
-use super::Isa;
+use super::isa::Isa;
 use std::arch::is_x86_feature_detected;
 
 /// The instruction sets of this machine, the best first.
@@ -16,11 +16,11 @@ pub(super) fn available() -> Vec<&'static Isa> {
 }
 
 mod avx2 {
-    use crate::simd::Vector;
+    use crate::simd::vector::Vector;
     use std::arch::x86_64::*;
 
     // 6 × 2 registers of sums, 2 of columns and 1 of a row: 15 of 16.
-    crate::simd::isa!("avx2", __m256, "avx2,fma", dot_rows: 4, tiles: [(6, 2), (4, 3), (12, 1)]);
+    crate::simd::instantiate::isa!("avx2", __m256, "avx2,fma", dot_rows: 4, tiles: [(6, 2), (4, 3), (12, 1)]);
 
     impl Vector for __m256 {
         const LANES: usize = 8;
@@ -77,11 +77,11 @@ mod avx2 {
 }
 
 mod avx512 {
-    use crate::simd::Vector;
+    use crate::simd::vector::Vector;
     use std::arch::x86_64::*;
 
     // 14 × 2 registers of sums, 2 of columns, rows from memory: 30 of 32.
-    crate::simd::isa!("avx512", __m512, "avx512f", dot_rows: 8, tiles: [(14, 2), (13, 2), (11, 2), (8, 3), (24, 1)]);
+    crate::simd::instantiate::isa!("avx512", __m512, "avx512f", dot_rows: 8, tiles: [(14, 2), (13, 2), (11, 2), (8, 3), (24, 1)]);
 
     impl Vector for __m512 {
         const LANES: usize = 16;

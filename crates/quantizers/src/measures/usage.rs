@@ -1,13 +1,13 @@
 //! Use of the codes over a stream of batches.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use serde::Serialize;
 
 use crate::error::{QuantizerError, Result};
+use crate::form::Form;
 use crate::grid::Grid;
 use crate::measures::topology::{Topology, topology};
 use crate::quantizer::Quantizer;
-use crate::rows;
 
 /// Accumulates the measures of a codebook over batches of inputs and their codes.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl CodebookUsage {
         Self { counts: vec![0; grid.len()], grid: grid.clone(), inputs: 0, distance_sum: 0.0, topographic_errors: 0 }
     }
 
-    /// Adds a batch of inputs `x` [N, D] with the `codes` u32 `[N]` that `quantizer` gave them.
+    /// Adds a batch of inputs `x`, rows [N, D] or maps [N, D, H, W], with the `codes` that `quantizer` gave them.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if shapes or the number of codes do not fit; nothing is added then.
@@ -56,12 +56,12 @@ impl CodebookUsage {
                 found: format!("shape {:?}", quantizer.grid().shape()),
             });
         }
-        let x = rows::rows_f32("observe codebook usage", x, quantizer.config().dim)?.detach();
-        let codes = rows::code_row("observe codebook usage", codes, x.dim(0)?)?;
+        let form = Form::of("observe codebook usage", x, quantizer.config().dim)?;
+        let (x, codes) = (form.rows(&x.detach())?, form.code_row("observe codebook usage", codes)?);
         // Also checks that every code is in range.
         let chosen = quantizer.lookup(&codes)?;
         let distances = (&x - chosen)?.sqr()?.sum(1)?.sqrt()?.to_vec1::<f32>()?;
-        let two = quantizer.assign_two(&x)?.to_dtype(DType::U32)?.to_vec2::<u32>()?;
+        let two = quantizer.assign_two(&x)?.to_vec2::<u32>()?;
 
         for code in codes.to_vec1::<u32>()? {
             self.counts[code as usize] += 1;

@@ -1,25 +1,30 @@
 //! Golden files and comparisons, for the tests of this crate.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use ksom_kernels::Backend;
-use ksom_quantizers::{Quantizer, QuantizerConfig, Result, build};
+use candle_nn::VarBuilder;
+use ksom_quantizers::{Backend, Quantizer, QuantizerConfig, Result, build, build_seeded};
 
 pub const BACKENDS: [Backend; 2] = [Backend::Portable, Backend::Fast];
 
-/// The folder of golden files: `$KSOM_GOLDEN`, or the copy in the repository. A packaged crate has neither.
+/// The folder to look for golden files in: `$KSOM_GOLDEN`, or the copy in the repository. A packaged crate has neither.
 pub fn golden_dir() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os("KSOM_GOLDEN") {
         let dir = PathBuf::from(dir);
         assert!(dir.is_dir(), "KSOM_GOLDEN names {}, which is not a folder", dir.display());
         return Some(dir);
     }
+    own_golden_dir()
+}
+
+/// The copy in the repository, for tests of files that they know by name. A packaged crate has none.
+pub fn own_golden_dir() -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
     if !dir.is_dir() {
-        println!("SKIPPED: no golden files at {}; set KSOM_GOLDEN to their folder", dir.display());
+        println!("SKIPPED: no golden files at {}", dir.display());
         return None;
     }
     Some(dir)
@@ -117,12 +122,26 @@ pub fn build_from(
     state: &[(&'static str, Tensor)],
     backend: Backend,
 ) -> Result<Box<dyn Quantizer>> {
-    let state: BTreeMap<&str, &Tensor> = state.iter().map(|(name, tensor)| (*name, tensor)).collect();
-    build(config, &mut |name, _| Ok(state[name].clone()), &Device::Cpu, backend)
+    let state: HashMap<String, Tensor> =
+        state.iter().map(|(name, tensor)| (name.to_string(), tensor.clone())).collect();
+    let mut quantizer = build(config, VarBuilder::from_tensors(state, DType::F32, &Device::Cpu))?;
+    quantizer.set_backend(backend)?;
+    Ok(quantizer)
+}
+
+/// A new quantizer's state.
+pub fn initial(config: &QuantizerConfig, seed: u64) -> Vec<(&'static str, Tensor)> {
+    build_seeded(config, seed, &Device::Cpu).unwrap().state()
+}
+
+/// One training step on one batch.
+pub fn train(quantizer: &mut dyn Quantizer, x: &Tensor, codes: &Tensor) {
+    let observation = quantizer.observe(x, codes).unwrap();
+    quantizer.step(observation).unwrap();
 }
 
 /// One tensor of a quantizer's state.
 pub fn state_of(quantizer: &dyn Quantizer, name: &str) -> Tensor {
-    let state = quantizer.state().unwrap();
+    let state = quantizer.state();
     state.into_iter().find(|(found, _)| *found == name).unwrap_or_else(|| panic!("no state {name:?}")).1
 }

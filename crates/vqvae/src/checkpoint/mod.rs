@@ -1,13 +1,16 @@
 //! A model directory: `config.json` and `model.safetensors`, as on the Hub.
 
+#[cfg(feature = "zoo")]
+mod builtin;
+#[cfg(feature = "pth")]
 mod paper;
+#[cfg(feature = "pth")]
 pub mod pth;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use ksom_models::ModelFiles;
 
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -15,6 +18,7 @@ use crate::model::config::{ModelConfig, config_path};
 use crate::system::compute::Compute;
 use crate::system::files::{TensorFile, write_atomic, write_tensors};
 
+#[cfg(feature = "pth")]
 pub use paper::paper_normalization;
 
 /// The path of the weights in a model directory.
@@ -38,22 +42,6 @@ impl Model {
     /// As [`Model::load`].
     pub fn load_trainable(dir: impl AsRef<Path>, compute: &Compute) -> Result<Self> {
         load(dir.as_ref(), compute, true)
-    }
-
-    /// A model of the [`zoo`](crate::zoo), compiled into this crate.
-    ///
-    /// # Errors
-    /// The zoo has no model of that name (the message lists those it has), or the device does not take the weights.
-    pub fn builtin(name: &str, compute: &Compute) -> Result<Self> {
-        builtin(name, compute, false)
-    }
-
-    /// The same, for training on from it.
-    ///
-    /// # Errors
-    /// As [`Model::builtin`].
-    pub fn builtin_trainable(name: &str, compute: &Compute) -> Result<Self> {
-        builtin(name, compute, true)
     }
 
     /// Writes `config.json` and `model.safetensors` into `dir`, which is created if needed.
@@ -97,18 +85,6 @@ fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
     let weights = weights_path(dir);
     let tensors = finite(TensorFile::read(&weights)?.tensors(&weights)?, &weights)?;
     Model::from_tensors(&config, tensors, &weights.display().to_string(), compute, trainable)
-}
-
-fn builtin(name: &str, compute: &Compute, trainable: bool) -> Result<Model> {
-    let Some(ModelFiles { config, weights, .. }) = ksom_models::find(name) else {
-        let known = ksom_models::names();
-        let message = format!("there is no such built-in model; there are {known}");
-        return Err(Error::NoModel { name: name.to_string(), message });
-    };
-    let path = PathBuf::from(name);
-    let config = ModelConfig::parse(config, &config_path(&path))?;
-    let tensors = TensorFile::from_bytes(weights.to_vec(), &path)?.tensors(&path)?;
-    Model::from_tensors(&config, tensors, name, compute, trainable)
 }
 
 /// Whether every value is a finite number in f32.

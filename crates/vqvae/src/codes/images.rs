@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
-use ksom_datasets::Converter;
+use ksom_datasets::loading::Converter;
 
 use crate::codes::tiling::{Span, tiles};
 use crate::error::{Error, Result};

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, replace, resize};
-use ksom_datasets::Converter;
+use ksom_datasets::loading::Converter;
 use ksom_quantizers::MAX_CODES;
 
 use crate::error::{Error, Result};
@@ -99,7 +99,7 @@ pub fn most_used_code(model: &Model, level: usize) -> Result<usize> {
     let Some(quantizer) = quantizers.get(level) else {
         return Err(Error::Invalid(format!("expected a level below {}, found {level}", quantizers.len())));
     };
-    let state = quantizer.state()?;
+    let state = quantizer.state();
     let score = match state.iter().find(|(name, _)| *name == "_ema_cluster_size") {
         Some((_, counts)) => counts.clone(),
         None => {

@@ -1,44 +1,17 @@
-//! The shapes of neighborhoods, early and late in a training.
+//! The shapes of neighborhoods on the grid, early and late in a training.
 
 use image::RgbImage;
 use ksom_quantizers::{Grid, Neighborhood, NeighborhoodKind, QuantizerConfig};
 
 use crate::error::{Error, Result};
-use crate::figures::chart::{Chart, Curve, CurvePoint, chart_svg};
 use crate::figures::code_map::white;
 use crate::figures::heat::{fill_cell, shade};
 use crate::figures::layout::GridLayout;
 use crate::figures::sheet::{Sheet, SheetCell, SheetRow};
 
 /// The kinds that have a shape, and their names.
-const KINDS: [(NeighborhoodKind, &str); 2] =
+pub(super) const KINDS: [(NeighborhoodKind, &str); 2] =
     [(NeighborhoodKind::Hard, "Hard neighborhood"), (NeighborhoodKind::Gaussian, "Gaussian neighborhood")];
-
-/// The largest grid distance that is drawn, and how finely.
-const MAX_DISTANCE: f64 = 12.0;
-const POINTS_PER_CELL: usize = 50;
-
-/// Draws how much a code learns of another one's samples over their distance on the grid: the hard neighborhood above
-/// the gaussian one, a line per step in `steps`, with the τ and the base of `config`.
-///
-/// # Errors
-/// The configuration is out of bounds, or there is no step.
-pub fn neighborhood_svg(config: &QuantizerConfig, steps: &[u64]) -> Result<String> {
-    let charts = KINDS.iter().map(|&(kind, title)| {
-        let neighborhood = of_kind(config, kind)?;
-        let points = |t: u64| {
-            let distances = (0..=MAX_DISTANCE as usize * POINTS_PER_CELL).map(|at| at as f64 / POINTS_PER_CELL as f64);
-            distances.map(|distance| CurvePoint::single(distance, neighborhood.weight(distance, t))).collect()
-        };
-        let curves = steps.iter().map(|&t| Curve { label: format!("step {t}"), points: points(t) }).collect();
-        let title = format!("{title}, τ = {}", config.shrink_step);
-        Ok(Chart { title, x: "distance on the grid".into(), y: "weight".into(), logarithmic: false, curves })
-    });
-    if steps.is_empty() {
-        return Err(Error::Invalid("there is no step to draw a neighborhood at".into()));
-    }
-    chart_svg(&charts.collect::<Result<Vec<_>>>()?)
-}
 
 /// Draws the neighborhood of the code in the middle of the grid, a square of `cell` pixels a code, the darker, the
 /// more it learns along: hard above gaussian, from left to right at each of `steps`.
@@ -77,7 +50,8 @@ pub fn neighborhood_picture(config: &QuantizerConfig, steps: &[u64], cell: u32) 
     Sheet { title: "What learns along with the code in the middle".into(), notes, columns, rows }.draw()
 }
 
-fn of_kind(config: &QuantizerConfig, kind: NeighborhoodKind) -> Result<Neighborhood> {
+/// The neighborhood of `config`, of another kind.
+pub(super) fn of_kind(config: &QuantizerConfig, kind: NeighborhoodKind) -> Result<Neighborhood> {
     Ok(Neighborhood::new(&QuantizerConfig { neighborhood: kind, ..config.clone() })?)
 }
 
@@ -88,8 +62,6 @@ mod tests {
     #[test]
     fn both_kinds_are_drawn_at_every_step() {
         let config = QuantizerConfig::ksom(12, 4);
-        let svg = neighborhood_svg(&config, &[0, 1000]).unwrap();
-        assert!(svg.contains("Hard neighborhood") && svg.contains("Gaussian") && svg.contains("step 1000"));
         let picture = neighborhood_picture(&config, &[0, 10, 1000], 2).unwrap();
         // The code itself learns in full, its neighbors ever less.
         let dark = |t: &[u64]| {
@@ -100,6 +72,6 @@ mod tests {
         assert_eq!(dark(&[100_000]), 2 * 4);
         assert!(dark(&[0]) > dark(&[10]) && dark(&[10]) >= dark(&[1000]));
         assert!(picture.width() > 3 * 6 && picture.height() > 2 * 8);
-        assert!(neighborhood_svg(&config, &[]).is_err() && neighborhood_picture(&config, &[], 2).is_err());
+        assert!(neighborhood_picture(&config, &[], 2).is_err());
     }
 }

@@ -11,18 +11,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
-use candle_nn::VarBuilder;
-use ksom_quantizers::Quantizer;
+use candle_nn::{Init, VarBuilder};
+use ksom_quantizers::{Observation, Quantizer};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::model::config::ModelConfig;
-use crate::model::network::nn::Layout;
+use crate::model::network::layout::Layout;
 use crate::model::network::tape::{Maps, Tape};
 use crate::model::network::vqvae::VqVae;
 use crate::model::network::vqvae2::VqVae2;
 use crate::model::network::{Network, Reconstruction};
-use crate::model::parameters::named_rng;
+use crate::model::parameters::{draw, named_rng};
 use crate::model::seen::Seen;
 use crate::system::compute::Compute;
 use crate::system::digest::hexadecimal;
@@ -83,12 +83,13 @@ impl Model {
     /// The configuration is out of bounds.
     pub fn init(config: &ModelConfig, seed: u64, compute: &Compute) -> Result<Self> {
         config.validate().map_err(Error::Invalid)?;
+        // Codebooks are drawn by their level's name, whatever they are called within it.
+        let (k, d) = (config.quantizer.num_codes, config.quantizer.dim);
         let mut given = BTreeMap::new();
         for level in config.architecture.levels() {
-            let mut rng = named_rng(seed, level.prefix);
-            for (name, tensor) in ksom_quantizers::initial_state(&config.quantizer, &mut rng)? {
-                given.insert(format!("{}.{name}", level.prefix), tensor);
-            }
+            let codebook =
+                draw(&mut named_rng(seed, level.prefix), &(k, d).into(), Init::Randn { mean: 0.0, stdev: 1.0 })?;
+            given.insert(format!("{}.{}", level.prefix, config.quantizer.kind.codebook_name()), codebook);
         }
         Self::from_parameters(config, compute, &Parameters::seeded(seed, given, true), "initial weights")
     }
@@ -272,30 +273,37 @@ impl Model {
         self.network.quantizers()
     }
 
-    /// Shows the quantizers what they saw of a (micro-)batch: it counts in the next [`Model::update_quantizers`].
+    /// What the quantizers are to learn from the levels of a (micro-)batch, one observation per level; none where
+    /// codebooks do not learn. Changes nothing: it is for [`Model::update_quantizers`], after those of all parts of the
+    /// batch have been added.
     ///
     /// # Errors
     /// `levels` are not from this model.
-    pub fn observe(&mut self, levels: &[LevelOutput]) -> Result<()> {
+    pub fn observe(&self, levels: &[LevelOutput]) -> Result<Vec<Observation>> {
         if !self.part.has_codebooks() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        for (quantizer, level) in self.network.quantizers_mut().into_iter().zip(levels) {
-            quantizer.observe(&level.inputs, &level.codes.flatten_all()?)?;
-        }
-        Ok(())
+        let seen = self.quantizers().into_iter().zip(levels);
+        seen.map(|(quantizer, level)| Ok(quantizer.observe(&level.inputs, &level.codes.flatten_all()?)?)).collect()
     }
 
     /// Ends a training step for the quantizers: codebooks move, the neighborhood shrinks.
     ///
     /// # Errors
-    /// A tensor operation fails.
-    pub fn update_quantizers(&mut self) -> Result<()> {
+    /// There is not one observation for each level; a tensor operation fails.
+    pub fn update_quantizers(&mut self, observations: Vec<Observation>) -> Result<()> {
         if !self.part.has_codebooks() {
             return Ok(());
         }
-        for quantizer in self.network.quantizers_mut() {
-            quantizer.step()?;
+        let mut quantizers = self.network.quantizers_mut();
+        if observations.len() != quantizers.len() {
+            let (expected, found) = (quantizers.len(), observations.len());
+            return Err(Error::Invalid(format!(
+                "expected an observation for each of {expected} levels, found {found}"
+            )));
+        }
+        for (quantizer, observation) in quantizers.iter_mut().zip(observations) {
+            quantizer.step(observation)?;
         }
         Ok(())
     }
@@ -341,7 +349,7 @@ impl Model {
         let mut state: BTreeMap<_, _> =
             self.weights.iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect();
         for (level, quantizer) in self.config.architecture.levels().iter().zip(self.quantizers()) {
-            for (name, tensor) in quantizer.state()? {
+            for (name, tensor) in quantizer.state() {
                 state.insert(format!("{}.{name}", level.prefix), tensor.detach());
             }
         }

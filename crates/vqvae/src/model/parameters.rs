@@ -137,7 +137,8 @@ impl Parameters {
     }
 }
 
-fn draw(rng: &mut ChaCha8Rng, shape: &Shape, init: Init) -> candle_core::Result<Tensor> {
+/// Values of `shape` in the order in which `rng` gives them.
+pub(crate) fn draw(rng: &mut ChaCha8Rng, shape: &Shape, init: Init) -> candle_core::Result<Tensor> {
     let count = shape.elem_count();
     let values: Vec<f32> = match init {
         Init::Uniform { lo, up } => (0..count).map(|_| rng.random_range(lo as f32..up as f32)).collect(),
@@ -175,8 +176,7 @@ impl SimpleBackend for Handle {
 
     fn contains_tensor(&self, name: &str) -> bool {
         match &self.0.source {
-            Source::Seeded { .. } => true,
-            Source::Given { tensors } => tensors.contains_key(name),
+            Source::Seeded { given: tensors, .. } | Source::Given { tensors } => tensors.contains_key(name),
         }
     }
 }

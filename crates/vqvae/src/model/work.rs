@@ -25,7 +25,7 @@ impl Model {
     /// Sides are no multiples of the stride.
     pub fn multiply_adds(&self, height: usize, width: usize) -> Result<MultiplyAdds> {
         let picture = Tensor::zeros((1, 3, height, width), DType::F32, &candle_core::Device::Cpu)?;
-        let (encoding, whole) = (Tape::default(), Tape::default());
+        let (encoding, whole) = (Tape::new(self.compute().backend), Tape::new(self.compute().backend));
         self.codes(&self.input(&picture, Some(&encoding))?)?;
         self.reconstruction(&self.input(&picture, Some(&whole))?, None)?;
         let (encode, forward) = (encoding.multiply_adds().forward, whole.multiply_adds().forward);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ksom_datasets::{DataSet, ImageSource, Subset};
+use ksom_datasets::sources::Subset;
+use ksom_datasets::{DataSet, ImageSource};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ pub fn set_aside(data: &mut DataSet, recipe: &Recipe) -> Result<()> {
         return Ok(());
     }
     let (mut rest, mut aside) =
-        ksom_datasets::split(data.train.len(), recipe.data.judged_fraction, recipe.training.seed)?;
+        ksom_datasets::loading::split(data.train.len(), recipe.data.judged_fraction, recipe.training.seed)?;
     if aside.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! Training: a recipe and data in, a model directory out, step by step and resumable to the bit.
 
 pub(crate) mod access;
+pub(crate) mod backward;
 pub(crate) mod events;
 pub(crate) mod fitting;
 pub(crate) mod footprint;
@@ -15,6 +16,7 @@ pub(crate) mod step;
 pub(crate) mod trainer;
 
 pub use access::DataAccess;
+pub use backward::{Backpropagation, Loss};
 pub use events::{StepReport, Summary, ValidationReport};
 pub use fitting::set_aside;
 pub use footprint::require_for_training;
@@ -24,4 +26,4 @@ pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, ResizeChoice, Trainin
 pub use schedule::{LearningRate, Schedule};
 pub use start::Base;
 pub use state::Best;
-pub use step::{Backpropagation, Loss, StepOutcome, train_step, train_step_with};
+pub use step::{StepOutcome, train_step, train_step_with};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::crop_imm;
-use ksom_datasets::NamedSource;
+use ksom_datasets::sets::NamedSource;
 
 use crate::error::{Error, Result};
 use crate::evaluation::metrics::PictureQuality;

@@ -5,6 +5,7 @@ use std::path::Path;
 use candle_core::DType;
 use ksom_datasets::{DataSet, DataSpec, ImageSource, Normalization, Preprocess};
 use ksom_kernels::AdamW;
+use ksom_quantizers::MAX_STEPS;
 
 use crate::checkpoint::finite;
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ use crate::training::access::DataAccess;
 use crate::training::fitting::{SET_ASIDE, prepare};
 use crate::training::footprint::require_for_training;
 use crate::training::optimizer::Optimizer;
-use crate::training::recipe::{MAX_STEPS, NormalizationChoice, Recipe};
+use crate::training::recipe::{NormalizationChoice, Recipe};
 use crate::training::run_lock::RunLock;
 use crate::training::state::{Progress, TrainingState, check_resumable, training_path};
 use crate::training::trainer::{Trainer, recipe_path};
@@ -241,7 +242,10 @@ fn continued(config: &ModelConfig) -> Option<&ModelConfig> {
 
 /// Refuses a training whose quantizers would have to count further than they can.
 fn check_steps(model: &Model, steps: u64) -> Result<()> {
-    let done = model.quantizers().iter().map(|quantizer| quantizer.steps()).max().unwrap_or(0);
+    let mut done = 0;
+    for quantizer in model.quantizers() {
+        done = done.max(quantizer.steps()?);
+    }
     if done.saturating_add(steps) <= MAX_STEPS {
         return Ok(());
     }

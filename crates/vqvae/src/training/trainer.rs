@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
-use ksom_datasets::{Batch, DataSet, Loader, LoaderOptions, Order, Preprocess};
+use ksom_datasets::loading::Batch;
+use ksom_datasets::{DataSet, Loader, LoaderOptions, Order, Preprocess};
+use ksom_quantizers::MAX_STEPS;
 
 use crate::checkpoint::is_finite;
 use crate::error::{Error, Result};
@@ -19,7 +21,7 @@ use crate::record::writer::MetricsLog;
 use crate::system::files::write_atomic;
 use crate::training::events::{Event, Flow, StepReport, Summary, ValidationReport};
 use crate::training::optimizer::Optimizer;
-use crate::training::recipe::{MAX_STEPS, Recipe};
+use crate::training::recipe::Recipe;
 use crate::training::run_lock::RunLock;
 use crate::training::samples::write_samples;
 use crate::training::state::{Best, Progress, TrainingState, training_path};

@@ -1,6 +1,10 @@
 //! What the two networks have in common.
 
-pub(crate) mod nn;
+mod conv;
+pub(crate) mod conv_config;
+pub(crate) mod layout;
+pub(crate) mod operations;
+mod portable;
 mod residual;
 pub(crate) mod tape;
 pub(crate) mod vqvae;
@@ -9,10 +13,11 @@ pub(crate) mod vqvae2;
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use ksom_kernels::Backend;
-use ksom_quantizers::{Quantized, Quantizer, QuantizerConfig, QuantizerError};
+use ksom_quantizers::{Quantized, Quantizer, QuantizerConfig};
 
 use crate::error::Result;
-use crate::model::network::nn::Layout;
+use crate::model::network::layout::Layout;
+use crate::model::network::operations::Operations;
 use crate::model::network::tape::Maps;
 
 /// What a level's quantizer saw and said in one forward pass.
@@ -66,10 +71,8 @@ pub(crate) struct QuantizeLayer {
 impl QuantizeLayer {
     /// Takes the codebook's state from under `vb`, in f32 whatever the model's type.
     pub(crate) fn new(config: &QuantizerConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
-        let device = vb.device().clone();
-        let vb = vb.to_dtype(candle_core::DType::F32);
-        let mut state = |name: &str, shape: &[usize]| Ok::<_, QuantizerError>(vb.get(shape, name)?);
-        let quantizer = ksom_quantizers::build(config, &mut state, &device, backend)?;
+        let mut quantizer = ksom_quantizers::build(config, vb)?;
+        quantizer.set_backend(backend)?;
         Ok(Self { quantizer, backend })
     }
 
@@ -107,11 +110,11 @@ impl QuantizeLayer {
         let Some(tape) = x.tape() else { return Ok((Maps::untaped(values), loss, level)) };
 
         let (input, own_loss, vars) = (x.clone(), loss.clone(), self.quantizer.vars());
-        let commitment = self.quantizer.config().commitment;
+        let (backend, commitment) = (self.backend, self.quantizer.config().commitment);
         let maps = tape.record(&[x], values, false, move |grad, gradients| {
             let share = gradients.share();
-            let grad = grad.reshape(rows.shape())?;
-            let grad = ksom_kernels::straight_through_grad(&grad, &rows, &output, share * commitment)?;
+            let (grad, _) = backend.to_rows(&grad)?;
+            let grad = backend.straight_through_grad(&grad, &rows, &output, share * commitment)?;
             if !vars.is_empty() {
                 let store = (own_loss * share)?.backward()?;
                 for (_, var) in &vars {
@@ -120,7 +123,7 @@ impl QuantizeLayer {
                     }
                 }
             }
-            input.add_grad(gradients, grad.reshape(input.values.shape())?)
+            input.add_grad(gradients, backend.to_maps(&grad, positions)?)
         });
         Ok((maps, loss, level))
     }

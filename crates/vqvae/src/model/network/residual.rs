@@ -4,7 +4,9 @@ use candle_core::Result;
 use candle_nn::VarBuilder;
 use ksom_kernels::Backend;
 
-use crate::model::network::nn::{Conv2d, ConvConfig, Layout};
+use crate::model::network::conv::Conv2d;
+use crate::model::network::conv_config::ConvConfig;
+use crate::model::network::layout::Layout;
 use crate::model::network::tape::Maps;
 
 /// Which of the two forms a block has.

@@ -1,4 +1,4 @@
-//! What a training step's forward pass leaves behind on the fast path, and the way back over it.
+//! What a training step's forward pass leaves behind, and the way back over it.
 //!
 //! candle's own graph serves every other use. It makes a tensor of zeros and a sum for each gradient, and keeps every
 //! activation until the end; here sums and ReLU masks are part of the products, and each activation goes when its turn
@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use candle_core::{Result, Tensor, TensorId};
-use ksom_kernels::Rest;
+use ksom_kernels::{Backend, Rest};
+
+use crate::model::network::operations::Operations;
 
 /// Feature maps on their way through a network.
 #[derive(Clone)]
@@ -43,12 +45,13 @@ impl Maps {
     /// The gradient by these maps is `grad` more. Where the maps came out of a ReLU, the gradient by what lies before
     /// it is kept.
     pub(crate) fn add_grad(&self, gradients: &mut Gradients, grad: Tensor) -> Result<()> {
+        let backend = gradients.backend;
         self.add_grad_with(gradients, |rest| {
             let grad = match rest.others {
-                Some(others) => ksom_kernels::sum(others, &grad)?,
+                Some(others) => backend.sum(others, &grad)?,
                 None => grad,
             };
-            if rest.rectified { ksom_kernels::relu_grad(&grad, &self.values) } else { Ok(grad) }
+            if rest.rectified { backend.relu_grad(&grad, &self.values) } else { Ok(grad) }
         })
     }
 
@@ -72,15 +75,20 @@ impl Maps {
 type Backward = Box<dyn FnOnce(Tensor, &mut Gradients) -> Result<()>>;
 
 /// Records the operations of one forward pass.
-#[derive(Default)]
 pub(crate) struct Tape(Rc<RefCell<Record>>);
 
-#[derive(Default)]
 struct Record {
+    backend: Backend,
     slots: Vec<Slot>,
     /// The operations in their order, each with the index of its result.
     operations: Vec<(usize, Backward)>,
     multiply_adds: Counts,
+}
+
+impl Record {
+    fn new(backend: Backend) -> Self {
+        Self { backend, slots: Vec::new(), operations: Vec::new(), multiply_adds: Counts::default() }
+    }
 }
 
 /// Multiply-adds in each direction.
@@ -99,6 +107,10 @@ struct Slot {
 }
 
 impl Tape {
+    pub(crate) fn new(backend: Backend) -> Self {
+        Self(Rc::new(RefCell::new(Record::new(backend))))
+    }
+
     /// Maps that are followed from here on.
     pub(crate) fn enter(&self, values: Tensor) -> Maps {
         self.place(values, false)
@@ -144,8 +156,9 @@ impl Tape {
     /// The gradients of all parameters by their tensors, from the gradient `grad` of `output`; the quantizers add those
     /// of `share` times their loss.
     pub(crate) fn backward(&self, output: &Maps, grad: Tensor, share: f64) -> Result<HashMap<TensorId, Tensor>> {
-        let Record { slots, operations, .. } = self.0.take();
-        let mut gradients = Gradients { slots, parameters: HashMap::new(), share };
+        let backend = self.0.borrow().backend;
+        let Record { slots, operations, .. } = self.0.replace(Record::new(backend));
+        let mut gradients = Gradients { backend, slots, parameters: HashMap::new(), share };
         if let Some(place) = &output.place {
             gradients.slots[place.index].grad = Some(grad);
         }
@@ -169,6 +182,7 @@ fn broken(how: &str) -> candle_core::Error {
 
 /// Gradients as they are found.
 pub(crate) struct Gradients {
+    backend: Backend,
     slots: Vec<Slot>,
     parameters: HashMap<TensorId, Tensor>,
     share: f64,
@@ -195,7 +209,7 @@ mod tests {
     fn a_pass_that_is_not_led_back_leaves_nothing_behind() -> Result<()> {
         let values = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
         let kept = Rc::new(());
-        let tape = Tape::default();
+        let tape = Tape::new(Backend::Fast);
         let input = tape.enter(values.clone());
         let (used, witness) = (input.clone(), kept.clone());
         let output = tape.record(&[&input], values, false, move |grad, gradients| {
@@ -212,7 +226,7 @@ mod tests {
     /// The way back over one operation on two inputs that adds `times` gradients to the first of them.
     fn lead_back(times: usize) -> Result<HashMap<TensorId, Tensor>> {
         let values = Tensor::ones(1, DType::F32, &Device::Cpu)?;
-        let tape = Tape::default();
+        let tape = Tape::new(Backend::Fast);
         let input = tape.enter(values.clone());
         let through = input.clone();
         let middle =

@@ -9,7 +9,8 @@ use ksom_quantizers::Quantizer;
 
 use crate::error::Result;
 use crate::model::config::ModelConfig;
-use crate::model::network::nn::{Conv2d, ConvConfig};
+use crate::model::network::conv::Conv2d;
+use crate::model::network::conv_config::ConvConfig;
 use crate::model::network::residual::{ResidualStack, Skip};
 use crate::model::network::tape::Maps;
 use crate::model::network::{Network, QuantizeLayer, Reconstruction};

@@ -8,7 +8,9 @@ use ksom_quantizers::Quantizer;
 
 use crate::error::Result;
 use crate::model::config::ModelConfig;
-use crate::model::network::nn::{Conv2d, ConvConfig, Layout};
+use crate::model::network::conv::Conv2d;
+use crate::model::network::conv_config::ConvConfig;
+use crate::model::network::layout::Layout;
 use crate::model::network::residual::{ResidualStack, Skip};
 use crate::model::network::tape::Maps;
 use crate::model::network::{Network, QuantizeLayer, Reconstruction};

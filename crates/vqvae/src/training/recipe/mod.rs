@@ -5,8 +5,10 @@ mod overrides;
 
 use std::path::Path;
 
-use ksom_datasets::{Crop, DataOptions, Filter, Preprocess, Resize, ResizeMode, Validation};
-use ksom_quantizers::QuantizerConfig;
+use ksom_datasets::loading::{Crop, Filter, Resize, ResizeMode};
+use ksom_datasets::sets::Validation;
+use ksom_datasets::{DataOptions, Preprocess};
+use ksom_quantizers::{MAX_STEPS, QuantizerConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -28,9 +30,6 @@ pub const RECIPES: [(&str, &str); 5] = [
 
 /// The largest recipe file that is read, in bytes.
 const MAX_RECIPE_BYTES: u64 = 1 << 20;
-
-/// The most steps of a training: a quantizer counts no more.
-pub(crate) const MAX_STEPS: u64 = 1 << 24;
 
 /// The largest number of pictures in a batch.
 const MAX_BATCH: usize = 1 << 20;

@@ -1,0 +1,23 @@
+//! Pixels of any kind → 8-bit RGB.
+
+use image::{DynamicImage, RgbImage};
+
+/// 8-bit RGB of the same size; what is transparent is composed over `background`.
+pub(super) fn to_rgb(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
+    if picture.color().has_alpha() { compose_over(&picture, background) } else { picture.into_rgb8() }
+}
+
+/// `alpha · color + (1 − alpha) · background`, rounded to the nearest of 256 values.
+fn compose_over(picture: &DynamicImage, background: [u8; 3]) -> RgbImage {
+    let rgba = picture.to_rgba8();
+    let mut rgb = RgbImage::new(rgba.width(), rgba.height());
+    for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
+        let [r, g, b, alpha] = from.0.map(u32::from);
+        for (channel, (color, behind)) in [r, g, b].into_iter().zip(background).enumerate() {
+            let sum = color * alpha + u32::from(behind) * (255 - alpha);
+            // At most 255 · 255 + 127, so the quotient fits.
+            to.0[channel] = ((sum + 127) / 255) as u8;
+        }
+    }
+    rgb
+}

@@ -1,0 +1,5 @@
+//! Tests of the convolutions.
+
+mod case;
+mod operations;
+mod properties;
