@@ -1,5 +1,8 @@
 //! The `ksom` command.
 
+// Comments of arguments are help texts: brackets in them hold what may be left out, and are no links.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod advice;
 #[cfg(feature = "mimalloc")]
 mod allocator;

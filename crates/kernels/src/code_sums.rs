@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 const NAME: &str = "code_sums";
 
-/// Sums of the rows of `x` [N, D] by their code, and how many there are of each: (sums [K, D], counts [K]), for
-/// `codes` u32 [N] and K = `num_codes`. Rows are added in order, whatever the number of threads.
+/// Sums of the rows of `x` [N, D] by their code, and how many there are of each: (sums [K, D], counts `[K]`), for
+/// `codes` u32 `[N]` and K = `num_codes`. Rows are added in order, whatever the number of threads.
 ///
 /// # Errors
 ///

@@ -20,7 +20,7 @@ const PASS: usize = 64 * 1024;
 /// More codes than this could not be told apart by an f32 index.
 const MAX_CODES: usize = 1 << 24;
 
-/// For each row of `x` [N, D] the row of `w` [K, D] at the least Euclidean distance, the first of equals → u32 [N].
+/// For each row of `x` [N, D] the row of `w` [K, D] at the least Euclidean distance, the first of equals → u32 `[N]`.
 ///
 /// # Errors
 ///

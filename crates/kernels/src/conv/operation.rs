@@ -26,7 +26,7 @@ pub struct ConvSpec {
     pub input_grad: bool,
 }
 
-/// Convolution of `x` [N, H, W, I] with `w` [O, I, kh, kw] (PyTorch's layout), plus `bias` [O], plus `residual`
+/// Convolution of `x` [N, H, W, I] with `w` [O, I, kh, kw] (PyTorch's layout), plus `bias` `[O]`, plus `residual`
 /// [N, OH, OW, O], then max(0, ·) if `spec.relu` → [N, OH, OW, O], where OH = ⌊(H + 2 · padding − kh) / stride⌋ + 1.
 ///
 /// An output's bits depend on its own inputs only: not on the rest of the batch, nor on the number of threads.
@@ -45,7 +45,7 @@ pub fn conv2d(
     Convolution::new(x, &w.tensor, spec, false)?.apply(x, w, bias, residual)
 }
 
-/// Transposed convolution of `x` [N, H, W, I] with `w` [I, O, kh, kw] (PyTorch's layout), plus `bias` [O], then
+/// Transposed convolution of `x` [N, H, W, I] with `w` [I, O, kh, kw] (PyTorch's layout), plus `bias` `[O]`, then
 /// max(0, ·) if `spec.relu` → [N, OH, OW, O], where OH = (H − 1) · stride − 2 · padding + kh.
 ///
 /// An output's bits depend on its own inputs only: not on the rest of the batch, nor on the number of threads.

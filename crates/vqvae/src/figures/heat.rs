@@ -18,7 +18,7 @@ const UNUSED: Rgb<u8> = Rgb([190, 190, 190]);
 /// From rare to frequent: pale yellow, orange, red, dark.
 const SHADES: [[f64; 3]; 4] = [[255.0, 247.0, 188.0], [254.0, 153.0, 41.0], [190.0, 40.0, 20.0], [50.0, 0.0, 30.0]];
 
-/// How often each code of each level is chosen for the pictures of `source` [level][code]. `progress` is told the
+/// How often each code of each level is chosen for the pictures of `source`, `[level][code]`. `progress` is told the
 /// pictures done.
 ///
 /// # Errors
