@@ -34,6 +34,8 @@ mod hub_server;
 #[cfg(feature = "hub")]
 #[path = "cli/hub_uploads.rs"]
 mod hub_uploads;
+#[path = "cli/judgment.rs"]
+mod judgment;
 #[path = "cli/left_out.rs"]
 mod left_out;
 #[path = "cli/models.rs"]

@@ -34,6 +34,7 @@ pub struct FoundModel {
 pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
     let found = |place| Ok(FoundModel { name: name.to_string(), place });
     if Path::new(name).exists() {
+        warn_of_untrained(Path::new(name), settings);
         return found(Place::Directory(PathBuf::from(name)));
     }
     if let Some(files) = zoo::find(name) {
@@ -50,6 +51,27 @@ pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
         "model {name:?} is neither a folder that exists, nor a built-in model ({known}), nor owner/name on the Hub: \
          check the path"
     )
+}
+
+/// Says so where a folder holds the weights that a training began with. (That it holds no model at all is told when it is
+/// loaded.)
+fn warn_of_untrained(folder: &Path, settings: &Settings) {
+    let untrained = ModelConfig::read(&folder.join("config.json")).is_ok_and(|config| config.is_untrained());
+    if !untrained {
+        return;
+    }
+    let (last, folder) = (folder.join("last"), folder.display());
+    let stopped = match last.is_dir() {
+        true => format!(", or use {}, the model as it stood when it was stopped", last.display()),
+        false => String::new(),
+    };
+    settings.console.warn(
+        &format!(
+            "{folder} holds an untrained model: its training was stopped before the first validation. Go on with `ksom \
+             train --out {folder} --resume`{stopped}"
+        ),
+        None,
+    );
 }
 
 /// Finds the model that was asked for; where none was, that of the zoo which fits pictures of the size of the first.

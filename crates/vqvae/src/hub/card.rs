@@ -227,8 +227,9 @@ fn figures(metrics: &RecordedMetrics) -> String {
     let text = |values: Vec<String>| Some(values.join(", ")).filter(|text| !text.is_empty());
     let rows = [
         ("MSE, normalized units", metrics.mse.map(rounded)),
-        ("MSE of the model before fine-tuning", metrics.mse_before.map(rounded)),
+        ("MSE of the model before fine-tuning, same pictures", metrics.mse_before.map(rounded)),
         ("PSNR", metrics.psnr.map(|psnr| format!("{psnr:.2} dB"))),
+        ("PSNR of the mean MSE", metrics.psnr_of_mean_mse.map(|psnr| format!("{psnr:.2} dB"))),
         ("SSIM", metrics.ssim.map(|ssim| format!("{ssim:.4}"))),
         ("bits per pixel", metrics.bits_per_pixel.map(rounded)),
         ("codes in use", text(codes)),
@@ -297,7 +298,7 @@ mod tests {
             "value: 0.05\n",
             "name: \"\\\"quoted\\\": 3 images\"\n",
             "at `0123456789abcdef",
-            "| MSE of the model before fine-tuning | 0.08 |",
+            "| MSE of the model before fine-tuning, same pictures | 0.08 |",
             "| codes in use | 9 of 512 |",
         ] {
             assert!(card.contains(text), "{text}: {card}");

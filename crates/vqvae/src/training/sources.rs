@@ -101,7 +101,8 @@ impl Sources {
         Ok(Some(sources))
     }
 
-    /// Opens the pictures as they were when the training started; `fingerprint` is that of those to train on.
+    /// Opens the pictures as they were when the training started; `fingerprint` is that of those to train
+    /// on, for a run of an older version.
     ///
     /// # Errors
     /// They cannot be found, or others are there: the message says which.
@@ -142,7 +143,7 @@ impl Sources {
         if let Some(differences) = sources.train.differences(data.train.as_ref()) {
             return Err(differ(differences));
         }
-        if self::fingerprint(data.train.as_ref()) != fingerprint {
+        if recorded.is_none() && self::fingerprint(data.train.as_ref()) != fingerprint {
             return Err(differ("their number or names have changed".to_string()));
         }
         for ((_, source), recorded) in data.valid.iter().zip(&sources.valid) {
