@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use ksom_vqvae::codes::Packing;
 use ksom_vqvae::ksom_datasets::{DecodeOptions, PictureFiles, ReadAhead};
 use ksom_vqvae::{CodesFile, Compute, Model, zoo};
 
@@ -30,7 +31,7 @@ pub fn run(folder: &Path, output: &Path) -> Result<usize, Box<dyn Error>> {
         println!("{} of {}", reading.done(), reading.total());
     }
     let count = names.len();
-    CodesFile::new(&model, zoo::DEFAULT, names, codes)?.write(output)?;
+    CodesFile::new(&model, zoo::DEFAULT, names, codes)?.write(output, Packing::Plain)?;
     Ok(count)
 }
 
