@@ -1,26 +1,43 @@
 //! The `ksom` binary from end to end, as a user meets it.
 
+#[path = "cli/checkpoints.rs"]
+mod checkpoints;
 #[path = "cli/codes.rs"]
 mod codes;
+#[path = "cli/environment.rs"]
+mod environment;
 #[path = "cli/experiment.rs"]
 mod experiment;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/figures.rs"]
 mod figures;
+#[path = "cli/forms.rs"]
+mod forms;
 #[path = "cli/hostile.rs"]
 mod hostile;
 #[cfg(feature = "hub")]
 #[path = "cli/hub.rs"]
 mod hub;
 #[cfg(feature = "hub")]
+#[path = "cli/hub_cache.rs"]
+mod hub_cache;
+#[cfg(feature = "hub")]
 #[path = "cli/hub_faults.rs"]
 mod hub_faults;
 #[cfg(feature = "hub")]
+#[path = "cli/hub_names.rs"]
+mod hub_names;
+#[cfg(feature = "hub")]
 #[path = "hub_server/mod.rs"]
 mod hub_server;
+#[cfg(feature = "hub")]
+#[path = "cli/hub_uploads.rs"]
+mod hub_uploads;
 #[path = "cli/judgment.rs"]
 mod judgment;
+#[path = "cli/left_out.rs"]
+mod left_out;
 #[path = "cli/models.rs"]
 mod models;
 #[path = "cli/numerical.rs"]
@@ -32,6 +49,8 @@ mod pictures;
 #[cfg(feature = "hub")]
 #[path = "../examples/pretrained.rs"]
 mod pretrained;
+#[path = "cli/resume.rs"]
+mod resume;
 #[path = "cli/support.rs"]
 mod support;
 #[path = "cli/training.rs"]

@@ -6,6 +6,7 @@ mod targets;
 use std::path::PathBuf;
 
 use ksom_vqvae::CodesFile;
+use ksom_vqvae::codes::Packing;
 
 fn seeds() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds")
@@ -56,7 +57,13 @@ fn write_seeds() {
         let pictures = sizes.map(|(width, height)| image::RgbImage::new(width, height));
         let codes = model.encode_images(&pictures).unwrap();
         let file = folder.path().join("codes.safetensors");
-        CodesFile::new(model, "any", vec!["a.png".into(), "b.png".into()], codes).unwrap().write(&file).unwrap();
-        write("codes", name, &std::fs::read(file).unwrap());
+        let codes = CodesFile::new(model, "any", vec!["a.png".into(), "b.png".into()], codes).unwrap();
+        for (packing, suffix) in [(Packing::Plain, ""), (Packing::Compressed, "-compressed")] {
+            codes.write(&file, packing).unwrap();
+            write("codes", &format!("{name}{suffix}"), &std::fs::read(&file).unwrap());
+        }
+        let array = folder.path().join("codes.npy");
+        codes.write_npy(&array, true).unwrap();
+        write("codes", &format!("{name}.npy"), &std::fs::read(&array).unwrap());
     }
 }

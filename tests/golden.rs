@@ -9,6 +9,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use ksom_quantizers::{Grid, QuantizerConfig, QuantizerKind};
+use ksom_vqvae::checkpoint::ImportOptions;
 use ksom_vqvae::model::{Architecture, ArchitectureKind, ForwardOutput};
 use ksom_vqvae::training::{AdamW, Optimizer, StepOutcome, train_step};
 use ksom_vqvae::{Backend, Compute, Model, ModelConfig};
@@ -240,7 +241,7 @@ fn golden_checkpoints_of_the_paper_convert() {
         }
         let golden = Golden::read(&dir.join(format!("{}-expected.safetensors", file_stem(&path))));
         for backend in BACKENDS {
-            let model = Model::from_paper_checkpoint(&path, None, &compute(backend)).unwrap();
+            let model = Model::import(&path, &ImportOptions::default(), &compute(backend)).unwrap().model;
             let output = model.decode(&model.encode(golden.get("input")).unwrap()).unwrap();
             assert_close(&output, golden.get("output"), &format!("{} ({backend:?})", golden.name));
 

@@ -10,19 +10,21 @@ use ksom_datasets::{DataOptions, DataSpec, DecodeOptions, RgbImage, open};
 use ksom_quantizers::QuantizerConfig;
 use ksom_vqvae::checkpoint::pth::{PthFile, PthValue};
 use ksom_vqvae::checkpoint::weights_path;
+use ksom_vqvae::codes::{GivenCodes, GivenSizes};
 use ksom_vqvae::experiment::Experiment;
 use ksom_vqvae::hub::{HubName, Listing};
 use ksom_vqvae::model::Architecture;
 use ksom_vqvae::record::RecordedMetrics;
 use ksom_vqvae::training::DataAccess;
-use ksom_vqvae::{CodesFile, Compute, Flow, Model, ModelConfig, Recipe, Trainer};
+use ksom_vqvae::{Compute, Flow, Model, ModelConfig, Recipe, Trainer};
 
 /// A parser of bytes, under the name of its fuzz target.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("checkpoint", checkpoint),
+    ("cifar10", cifar10),
     ("codes", codes),
     ("config", config),
     ("data_spec", data_spec),
@@ -75,16 +77,44 @@ pub static CODES_MODEL: LazyLock<Model> = LazyLock::new(|| {
     Model::init(&ModelConfig::new(architecture, QuantizerConfig::ksom(16, 4)), 3, &Compute::cpu()).unwrap()
 });
 
-/// Codes files: refused, or pictures of the sizes that they state.
+/// Codes files and bare arrays: refused, or pictures of the sizes that they state.
 pub fn codes(bytes: &[u8]) {
     let path = Path::new("codes.safetensors");
-    let Ok(mut file) = CodesFile::from_bytes(bytes.to_vec(), path) else { return };
-    // No fuzzer guesses a hash.
-    file.fingerprint = CODES_MODEL.fingerprint().unwrap();
+    let file = match GivenCodes::from_bytes(bytes.to_vec(), path) {
+        Ok(GivenCodes::File(mut file)) => {
+            // No fuzzer guesses a hash.
+            file.fingerprint = CODES_MODEL.fingerprint().unwrap();
+            file
+        }
+        Ok(GivenCodes::Bare(bare)) => {
+            let sizes = match bytes.len() % 3 {
+                0 => GivenSizes::Covered,
+                1 => GivenSizes::One([8, 4]),
+                _ => GivenSizes::Each(vec![[8, 4], [5, 9]]),
+            };
+            let Ok(file) = bare.describe(&CODES_MODEL, "any", &sizes) else { return };
+            file
+        }
+        Err(_) => return,
+    };
     if file.check(&CODES_MODEL, path).is_ok() {
         for (picture, codes) in CODES_MODEL.decode_images(&file.images).unwrap().iter().zip(&file.images) {
             assert_eq!(picture.dimensions(), (codes.width, codes.height));
         }
+    }
+}
+
+/// CIFAR-10's batches for Python: refused, or pictures of 32×32 and their labels.
+pub fn cifar10(bytes: &[u8]) {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(folder);
+    let training = (1..=5).map(|number| format!("data_batch_{number}"));
+    for name in training.chain(["test_batch".to_string()]) {
+        std::fs::write(FOLDER.join(name), bytes).unwrap();
+    }
+    let spec = DataSpec::of(DataKind::Cifar10, &*FOLDER).unwrap();
+    if let Ok(data) = open(&spec, &DataOptions::default()) {
+        assert_eq!(data.train.image(0).unwrap().dimensions(), (32, 32));
+        assert!(data.train.label(0).is_some());
     }
 }
 

@@ -63,30 +63,11 @@ fn folders_and_patterns_keep_apart_pictures_of_one_name() {
     let report = space.json(&["decode", "codes.safetensors", "-o", "out"]);
     let names: Vec<_> = report["pictures"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["a/x.png", "b/x.png", "y.png"]);
-    let mut written: Vec<_> =
-        std::fs::read_dir(space.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    written.sort();
-    assert_eq!(written, ["x-2.png", "x.png", "y.png"]);
+    for name in names {
+        assert!(space.path("out").join(name).is_file(), "{name}");
+    }
     let report = space.json(&["reconstruct", "photos/*/x.png", "-o", "again"]);
     assert_eq!(report["pictures"].as_array().unwrap().len(), 2);
-}
-
-#[test]
-fn numpy_arrays_hold_the_codes() {
-    let space = Workspace::new();
-    for seed in 0..3 {
-        space.picture(&format!("p/{seed}.png"), 24, 16, seed);
-    }
-    let report = space.json(&["encode", "p", "-o", "codes.safetensors", "--npy"]);
-    assert_eq!(report["npy"][0], "codes.codes.npy");
-    let bytes = std::fs::read(space.path("codes.codes.npy")).unwrap();
-    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
-    let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    assert_eq!((10 + length) % 64, 0);
-    let header = std::str::from_utf8(&bytes[10..10 + length]).unwrap();
-    assert!(header.contains("'descr': '<i4'") && header.contains("'fortran_order': False"), "{header}");
-    assert!(header.contains("'shape': (3, 4, 6,)") && header.ends_with('\n'), "{header}");
-    assert_eq!(bytes.len() - 10 - length, 4 * 3 * 4 * 6);
 }
 
 #[test]

@@ -214,37 +214,72 @@ fn codes_that_mean_nothing_are_refused() {
     };
     let shaped = |shape: Value| good.with(|header| header["codes"]["shape"] = shape);
     let codes = |code: i32| good.replacing("codes", "I32", &code.to_le_bytes().repeat(6));
-    let picture = description["images"][0].clone();
     let cases = [
         ("a code out of the book", codes(512), "below 512, found 512"),
-        ("a code below 0", codes(-1), "below 512"),
+        ("a code below 0", codes(-1), "from 0 up, found -1"),
         ("another rank", shaped(json!([3, 2])), "rank 3"),
         ("another shape", shaped(json!([1, 2, 3])), "found 3×2"),
         ("another number of pictures", shaped(json!([2, 3, 1])), "1 pictures, found 2"),
-        ("floats", good.with(|header| header["codes"]["dtype"] = "F32".into()), "i32"),
+        ("floats", good.replacing("codes", "F32", &[0; 24]), "whole numbers, found F32"),
         ("another model", described("/fingerprint", "00".into()), "another model"),
-        ("another version", described("/format_version", 2.into()), "format version 1"),
-        ("another size", described("/images/0/width", 9.into()), "codes, found"),
-        ("no size", described("/images/0/width", 0.into()), "cannot be 0×12"),
-        ("the largest size", described("/images/0/width", u32::MAX.into()), "cannot be"),
-        ("a size below 0", described("/images/0/height", (-1).into()), "malformed"),
+        ("another version", described("/format_version", 3.into()), "format version 1 or 2"),
+        ("another size", described("/sizes/0/0", 9.into()), "codes, found"),
+        ("no size", described("/sizes/0/0", 0.into()), "cannot be 0×12"),
+        ("the largest size", described("/sizes/0/0", u32::MAX.into()), "cannot be"),
+        ("a size below 0", described("/sizes/0/1", (-1).into()), "malformed"),
         ("two levels", described("/levels", json!(["codes_top", "codes_bottom"])), "codes_top"),
         ("a level many times", described("/levels", json!(vec!["codes"; 100_000])), "expected levels codes"),
         ("no level", described("/levels", json!([])), "expected levels codes"),
-        ("more pictures than codes", described("/images", json!(vec![picture; 100_000])), "100000 pictures"),
-        ("no description", good.with(|header| header["__metadata__"] = json!({})), "expected a codes file"),
+        ("more pictures than codes", described("/names", json!(vec!["a.png"; 100_000])), "100000 pictures"),
+        ("fewer sizes than pictures", described("/sizes", json!([])), "expected sizes of 1 pictures, found 0"),
+        ("a grid of another size", described("/grid", json!([32, 17])), "544 codes, found 512"),
+        ("a grid without cells", described("/grid", json!([0])), "at least one cell"),
+        ("more codes than there can be", described("/num_codes", (1u64 << 40).into()), "num_codes"),
+        ("no description", good.with(|header| header["__metadata__"] = json!({})), "--model"),
         ("a description of another kind", good.with(|h| h["__metadata__"]["ksom"] = "[]".into()), "malformed"),
     ];
-    for (what, bytes, says) in cases {
+    let refused_as = |what: &str, bytes: &[u8], says: &str| {
         std::fs::write(space.path("bad.safetensors"), bytes).unwrap();
         let error = refused(&space, &["decode", "bad.safetensors", "-o", "out"]);
         assert!(error.contains("bad.safetensors") && error.contains(says), "{what}: {error}");
         assert!(!space.path("out").exists(), "{what}");
+    };
+    for (what, bytes, says) in cases {
+        refused_as(what, &bytes, says);
+    }
+    // Compressed ones, which a few bytes may claim any number of.
+    space.ok(&["encode", &input, "-o", "packed.safetensors", "--compress"]);
+    let packed = Tensors::read(&space.path("packed.safetensors"));
+    let described = |at: &str, value: Value| {
+        let text = packed.header["__metadata__"]["ksom"].as_str().unwrap();
+        let mut changed: Value = serde_json::from_str(text).unwrap();
+        *changed.pointer_mut(at).unwrap_or_else(|| panic!("{at}")) = value;
+        packed.with(|header| header["__metadata__"]["ksom"] = changed.to_string().into())
+    };
+    let holding = |bytes: &[u8]| {
+        let mut changed = packed.clone();
+        changed.header["codes"] = json!({"dtype": "U8", "shape": [bytes.len()], "data_offsets": [0, bytes.len()]});
+        changed.data = bytes.to_vec();
+        changed.bytes()
+    };
+    let cases = [
+        ("another form", described("/coding", "ksom-mix-9".into()), "a newer ksom"),
+        ("a huge picture", described("/sizes/0", json!([1u64 << 31, 1u64 << 31])), "cannot hold"),
+        ("the largest picture", described("/sizes/0", json!([u32::MAX, u32::MAX])), "cannot hold"),
+        ("many pictures", described("/names", json!(vec!["a"; 100_000])), "cannot hold"),
+        ("a larger picture", described("/sizes/0", json!([80, 80])), "codes"),
+        ("cut short", holding(&packed.data[..packed.data.len() - 4]), "codes"),
+        ("no bytes", holding(&[]), "cannot hold"),
+        ("bytes left over", holding(&[&packed.data[..], &[7; 99]].concat()), "damaged"),
+    ];
+    for (what, bytes, says) in cases {
+        refused_as(what, &bytes, says);
     }
     // No pictures, in a tensor whose sides overflow when multiplied.
     let mut empty = good.clone();
     let mut nothing = description.clone();
-    nothing["images"] = json!([]);
+    nothing["names"] = json!([]);
+    nothing["sizes"] = json!([]);
     empty.header["__metadata__"]["ksom"] = nothing.to_string().into();
     empty.header["codes"] = json!({"dtype": "I32", "shape": [0, 1u64 << 40, 1u64 << 40], "data_offsets": [0, 0]});
     empty.data.clear();
@@ -262,7 +297,7 @@ fn names_in_codes_files_stay_in_the_folder() {
     let description = good.header["__metadata__"]["ksom"].as_str().unwrap().to_string();
     for name in ["../../evil.png", "/tmp/evil.png", "..", "a/../../evil", "", "\0", "con.png"] {
         let mut changed: Value = serde_json::from_str(&description).unwrap();
-        changed["images"][0]["name"] = name.into();
+        changed["names"][0] = name.into();
         let bytes = good.with(|header| header["__metadata__"]["ksom"] = changed.to_string().into());
         std::fs::write(space.path("bad.safetensors"), bytes).unwrap();
         space.ok(&["decode", "bad.safetensors", "-o", "deep/er/out", "--overwrite"]);

@@ -20,8 +20,23 @@ const JPEG_QUALITY: u8 = 95;
 /// The longest file name without its extension, in bytes.
 const MAX_STEM: usize = 120;
 
+/// So many folders above a picture keep their names.
+const MAX_FOLDERS: usize = 16;
+
+/// What stands for standard input and output on many command lines.
+pub const STREAM: &str = "-";
+
+/// Refuses `-` as an output: results are printed there.
+pub fn refuse_stream(output: &Path) -> Result<()> {
+    if output == Path::new(STREAM) {
+        bail!(Usage("- as an output would be standard output, where results are printed: name a file or folder (./- for one of that name)".to_string()));
+    }
+    Ok(())
+}
+
 /// Creates a folder and those above it.
 pub fn create_folder(folder: &Path) -> Result<()> {
+    refuse_stream(folder)?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))
 }
 
@@ -80,20 +95,28 @@ pub fn write_picture(path: &Path, picture: &RgbImage) -> Result<()> {
     Ok(write_atomic_with(path, |file| std::io::Write::write_all(file, &bytes))?)
 }
 
-/// A file name for each picture: its own name's stem and `.png`, numbered where several would have the same.
+/// A file name for each picture below the folder that they go to: its own name's folders, its stem and `.png`, numbered
+/// where several would have the same.
 ///
-/// Only the last part of a name counts, and whatever could leave the folder or be no file name somewhere is replaced.
+/// Whatever could leave the folder or be no file name somewhere is left out or replaced.
 pub fn picture_file_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     // Compared without case, since some file systems do so.
     let mut taken = HashSet::new();
     names
         .into_iter()
         .map(|name| {
-            let stem = safe_stem(name);
-            let mut candidate = format!("{stem}.png");
+            let parts: Vec<&str> = name.split(['/', '\\']).filter(|part| !["", ".", ".."].contains(part)).collect();
+            let (last, folders) = parts.split_last().unwrap_or((&"", &[]));
+            let folders = &folders[folders.len().saturating_sub(MAX_FOLDERS)..];
+            let folder: String = folders.iter().map(|folder| safe_folder(folder) + "/").collect();
+            let stem = match last.rsplit_once('.') {
+                Some((stem, _)) if !stem.is_empty() => safe(stem),
+                _ => safe(last),
+            };
+            let mut candidate = format!("{folder}{stem}.png");
             let mut number = 2;
             while !taken.insert(candidate.to_lowercase()) {
-                candidate = format!("{stem}-{number}.png");
+                candidate = format!("{folder}{stem}-{number}.png");
                 number += 1;
             }
             candidate
@@ -101,14 +124,16 @@ pub fn picture_file_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<S
         .collect()
 }
 
-fn safe_stem(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let stem = match last.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => stem,
-        _ => last,
-    };
+/// A folder's name, which is never that of a picture.
+fn safe_folder(name: &str) -> String {
+    let safe = safe(name);
+    if safe.to_lowercase().ends_with(".png") { safe + "_" } else { safe }
+}
+
+/// A name that is one everywhere.
+fn safe(name: &str) -> String {
     let mut safe: String =
-        stem.chars().map(|c| if c.is_control() || r#"<>:"|?*"#.contains(c) { '_' } else { c }).collect();
+        name.chars().map(|c| if c.is_control() || r#"<>:"|?*"#.contains(c) { '_' } else { c }).collect();
     let mut end = safe.len().min(MAX_STEM);
     while !safe.is_char_boundary(end) {
         end -= 1;
@@ -138,31 +163,50 @@ mod tests {
 
     #[test]
     fn names_never_leave_the_folder() {
-        let hostile = ["../../etc/passwd", r"..\..\x.jpg", "..", "/", "", "a/..", "C:\\y.png", "z\0\n.png", "nul.txt"];
+        let hostile = [
+            "../../etc/passwd",
+            r"..\..\x.jpg",
+            "..",
+            "/",
+            "",
+            "a/..",
+            "C:\\y.png",
+            "z\0\n.png",
+            "nul.txt",
+            "aux/./b.png",
+            "./con /c.gif",
+        ];
         let names = picture_file_names(hostile);
         assert_eq!(
             names,
             [
-                "passwd.png",
+                "etc/passwd.png",
                 "x.png",
                 "picture.png",
                 "picture-2.png",
                 "picture-3.png",
-                "picture-4.png",
-                "y.png",
+                "a.png",
+                "C_/y.png",
                 "z__.png",
-                "nul_.png"
+                "nul_.png",
+                "aux_/b.png",
+                "con_/c.png"
             ]
         );
+        let deep = picture_file_names([format!("{}x.png", "d/".repeat(1000)).as_str()]);
+        assert_eq!(deep[0].len(), 2 * MAX_FOLDERS + 5);
         for name in names {
-            assert_eq!(Path::new(&name).components().count(), 1, "{name}");
+            let plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+            assert!(Path::new(&name).components().all(plain), "{name}");
         }
     }
 
     #[test]
-    fn clashes_get_numbers() {
-        let names = picture_file_names(["a/x.jpg", "b/X.png", "x-2.bmp", "x.gif", ".hidden"]);
-        assert_eq!(names, ["x.png", "X-2.png", "x-2-2.png", "x-3.png", ".hidden.png"]);
+    fn folders_stay_and_clashes_get_numbers() {
+        let names =
+            picture_file_names(["a/x.jpg", "b/X.png", "x-2.bmp", "x.gif", ".hidden", "A/x.png", "b/x.png/y.png"]);
+        let expected = ["a/x.png", "b/X.png", "x-2.png", "x.png", ".hidden.png", "A/x-2.png", "b/x.png_/y.png"];
+        assert_eq!(names, expected);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::checkpoint::weights_path;
-use ksom_vqvae::hub::{HubModel, HubName};
+use ksom_vqvae::hub::{CardOptions, HubModel, HubName, Package};
 use ksom_vqvae::system::write_atomic;
 use ksom_vqvae::zoo::{self, ModelFiles};
 use ksom_vqvae::{Compute, Model, ModelConfig};
@@ -41,6 +41,7 @@ pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
         return Ok(built_in(files));
     }
     if let Ok(hub_name) = name.parse::<HubName>() {
+        hub::check_meant(&hub_name, &settings.console)?;
         let pulled = hub::pull(&hub_name, &settings.console)
             .with_context(|| format!("there is no folder {name}, and it cannot be had from the Hub"))?;
         return found(Place::Hub(pulled));
@@ -87,6 +88,11 @@ pub fn find_fitting(
     let name = files.name;
     settings.console.note(&format!("model: {name}, which fits a picture of {width}×{height}, as the first is"));
     Ok(built_in(files))
+}
+
+/// The model in a folder, by the name that it is known by.
+pub fn in_folder(name: &str, folder: PathBuf) -> FoundModel {
+    FoundModel { name: name.to_string(), place: Place::Directory(folder) }
 }
 
 /// A model of the zoo.
@@ -155,11 +161,21 @@ impl FoundModel {
         Ok(())
     }
 
+    /// Its files as they go to the Hub under another name.
+    pub fn pack(&self, name: &HubName, options: &CardOptions) -> Result<Package> {
+        Ok(match &self.place {
+            Place::BuiltIn(files) => {
+                Package::of_contents(files.name, name, options, (files.config, files.weights, files.metrics))?
+            }
+            Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => Package::new(folder, name, options)?,
+        })
+    }
+
     /// What it is called for the record, and its commit if it came from the Hub.
     pub fn origin(&self) -> (String, Option<String>) {
         match &self.place {
             Place::BuiltIn(files) => (files.name.to_string(), None),
-            Place::Directory(folder) => (folder.display().to_string(), None),
+            Place::Directory(_) => (self.name.clone(), None),
             Place::Hub(model) => (model.repository.clone(), Some(model.commit.clone())),
         }
     }

@@ -35,6 +35,14 @@ pub enum Error {
         /// What was expected and found.
         message: String,
     },
+    /// Weights that nothing tells the configuration of.
+    #[error(
+        "{}: bare weights, with nothing that says what the model is: its configuration is needed, too", path.display()
+    )]
+    Unconfigured {
+        /// The file.
+        path: PathBuf,
+    },
     /// Weights do not fit the model.
     #[error("{origin}: the weights do not fit the configuration: {}", problems.join("; "))]
     Weights {
@@ -156,6 +164,31 @@ pub enum Error {
         problem: HubProblem,
         /// What was found, and what to do.
         message: String,
+    },
+    /// The pictures that a training was started with are not where they were.
+    #[error("{} was started with the pictures in {data}, which cannot be opened: {source}", run.display())]
+    NoPictures {
+        /// The run directory.
+        run: PathBuf,
+        /// The data set.
+        data: String,
+        /// Why it cannot be opened.
+        source: Box<ksom_datasets::DatasetError>,
+    },
+    /// There are other pictures than a training was started with.
+    #[error(
+        "{data} does not hold the training images that {} was started with: {differences}. Any picture of a missing \
+         one's name, in its place, lets the training go on, and so does taking new ones out; or start anew in another \
+         folder",
+        run.display()
+    )]
+    OtherPictures {
+        /// The run directory.
+        run: PathBuf,
+        /// The data set.
+        data: String,
+        /// Which pictures are missing or new.
+        differences: String,
     },
     /// The training data could not be read.
     #[error(transparent)]

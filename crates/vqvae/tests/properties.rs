@@ -6,7 +6,7 @@ use candle_core::DType;
 use image::RgbImage;
 use ksom_quantizers::QuantizerConfig;
 use ksom_vqvae::checkpoint::pth;
-use ksom_vqvae::codes::CodeGrid;
+use ksom_vqvae::codes::{CodeGrid, Packing};
 use ksom_vqvae::model::Architecture;
 use ksom_vqvae::training::Optimizer;
 use ksom_vqvae::{CodesFile, Compute, ImageCodes, Model, ModelConfig, Recipe, Trainer};
@@ -68,19 +68,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn codes_files_give_back_what_was_written((which, images) in (0usize..2).prop_flat_map(|m| (Just(m), codes(m)))) {
+    fn codes_files_give_back_what_was_written(
+        (which, images) in (0usize..2).prop_flat_map(|m| (Just(m), codes(m))),
+        compressed in any::<bool>(),
+    ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("codes.safetensors");
         let names = (0..images.len()).map(|i| format!("ä/{i}\"\\.png")).collect();
         let file = CodesFile::new(&MODELS[which], "any", names, images).unwrap();
-        file.write(&path).unwrap();
+        let packing = if compressed { Packing::Compressed } else { Packing::Plain };
+        file.write(&path, packing).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let read = CodesFile::from_bytes(bytes.clone(), &path).unwrap();
         prop_assert_eq!(&read, &file);
         read.check(&MODELS[which], &path).unwrap();
         prop_assert!(read.check(&MODELS[1 - which], &path).is_err());
         // The bytes depend on nothing else.
-        file.write(&path).unwrap();
+        let packing = if compressed { Packing::Compressed } else { Packing::Plain };
+        file.write(&path, packing).unwrap();
         prop_assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
@@ -94,7 +99,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("codes.safetensors");
         let names = (0..images.len()).map(|i| i.to_string()).collect();
-        CodesFile::new(&MODELS[0], "any", names, images).unwrap().write(&path).unwrap();
+        CodesFile::new(&MODELS[0], "any", names, images).unwrap().write(&path, Packing::Plain).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         damage(&mut bytes, truncate.then_some(cut), &flips);
         if let Ok(read) = CodesFile::from_bytes(bytes, &path) && read.check(&MODELS[0], &path).is_ok() {

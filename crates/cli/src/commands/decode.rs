@@ -1,14 +1,18 @@
 //! `ksom decode`
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use ksom_vqvae::{CodesFile, ImageCodes, zoo};
+use ksom_vqvae::codes::{BareCodes, GivenCodes, GivenSizes};
+use ksom_vqvae::{CodesFile, ImageCodes, Model, zoo};
 use serde::Serialize;
 
-use crate::files::{create_folder, picture_file_names, refuse_existing, write_picture};
-use crate::models;
+use crate::arguments::size;
+use crate::failure::Usage;
+use crate::files::{STREAM, create_folder, create_folder_of, picture_file_names, refuse_existing, write_picture};
+use crate::models::{self, FoundModel};
 use crate::output::{Block, Report, pictures, sides};
 use crate::progress::Counter;
 use crate::settings::Settings;
@@ -16,14 +20,23 @@ use crate::settings::Settings;
 /// Pictures are decoded together up to this many pixels.
 const PIXELS_PER_BATCH: usize = 1 << 20;
 
+/// The most bytes that are read from standard input.
+const MAX_INPUT: u64 = 8 << 30;
+
 /// Turn a file of discrete codes back into pictures
 #[derive(Args)]
-#[command(after_help = "Example:
-  ksom decode codes.safetensors -o decoded/")]
+#[command(after_help = "Examples:
+  ksom decode codes.safetensors -o decoded/
+  ksom decode sampled.npy -o decoded/ --model photos-ksom
+  ksom decode top.npy bottom.npy -o decoded/ --model photos-ksom-vqvae2 --size 250x180
+  python sample.py | ksom decode - -o decoded/ --model photos-ksom
+
+Codes that other programs made are whole numbers of any type, in a .npy file or a safetensors file with one tensor per
+level: [h, w], [n, h, w], or flat with --size. Rows go from top to bottom, each from left to right.")]
 pub struct DecodeArgs {
-    /// A codes file, as `ksom encode` writes it
-    #[arg(value_name = "CODES")]
-    codes: PathBuf,
+    /// A codes file, as `ksom encode` writes it; or arrays of codes, one file per level, top first (- is standard input)
+    #[arg(value_name = "CODES", required = true)]
+    codes: Vec<PathBuf>,
     /// The folder to write PNG files into, named after the original pictures
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
@@ -34,6 +47,12 @@ pub struct DecodeArgs {
     /// owner/name[@revision] on the Hub [default: the built-in one that made them]
     #[arg(long, short, value_name = "MODEL")]
     model: Option<String>,
+    /// Width and height of every picture, for arrays of codes [default: what the codes cover]
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    size: Option<[u32; 2]>,
+    /// The array of all pictures' sizes that `ksom encode` writes where they differ (NAME.sizes.npy)
+    #[arg(long, value_name = "FILE", conflicts_with = "size")]
+    sizes: Option<PathBuf>,
 }
 
 /// What was written.
@@ -53,15 +72,9 @@ struct DecodedPicture {
 }
 
 pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
-    let file = CodesFile::read(&args.codes)?;
-    let found = match &args.model {
-        Some(name) => models::find(name, settings)?,
-        None => models::built_in(zoo::find(&file.model).unwrap_or(zoo::default())),
-    };
-    let model = found.load(&settings.compute()?)?;
-    file.check(&model, &args.codes)?;
-    let outputs: Vec<PathBuf> =
-        picture_file_names(file.names.iter().map(String::as_str)).iter().map(|name| args.output.join(name)).collect();
+    let (file, found, model) = codes(&args, settings)?;
+    let names = picture_file_names(file.names.iter().map(String::as_str));
+    let outputs: Vec<PathBuf> = names.iter().map(|name| args.output.join(name)).collect();
     refuse_existing(&outputs, args.overwrite)?;
     create_folder(&args.output)?;
 
@@ -71,6 +84,7 @@ pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
     while !remaining.is_empty() {
         let (batch, rest) = remaining.split_at(batch_len(remaining));
         for (picture, output) in model.decode_images(batch)?.iter().zip(&outputs[done..]) {
+            create_folder_of(output)?;
             write_picture(output, picture)?;
         }
         done += batch.len();
@@ -85,6 +99,60 @@ pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
         .map(|((name, output), image)| DecodedPicture { name, output, width: image.width, height: image.height })
         .collect();
     Ok(DecodeReport { model: found.name, pictures })
+}
+
+/// The codes, and the model that decodes them.
+fn codes(args: &DecodeArgs, settings: &Settings) -> Result<(CodesFile, FoundModel, Model)> {
+    let compute = settings.compute()?;
+    let mut given = args.codes.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
+    if let [GivenCodes::File(_)] = given[..]
+        && let Some(GivenCodes::File(file)) = given.pop()
+    {
+        if args.size.is_some() || args.sizes.is_some() {
+            let path = args.codes[0].display();
+            bail!(Usage(format!("{path} knows how large its pictures are: leave out --size and --sizes")));
+        }
+        let found = match &args.model {
+            Some(name) => models::find(name, settings)?,
+            None => models::built_in(zoo::find(&file.model).unwrap_or(zoo::default())),
+        };
+        let model = found.load(&compute)?;
+        file.check(&model, &args.codes[0])?;
+        return Ok((file, found, model));
+    }
+    let bare = BareCodes::join(given)?;
+    let first = args.codes[0].display();
+    let Some(name) = &args.model else {
+        bail!("{first} does not say which model its codes belong to: name it with --model");
+    };
+    let sizes = match (&args.sizes, args.size) {
+        (Some(path), _) => GivenSizes::read(path)?,
+        (None, Some(size)) => GivenSizes::One(size),
+        (None, None) if bare.is_flat() => {
+            bail!(
+                "{first} is a flat array: say how large the pictures are with --size WIDTHxHEIGHT, or with --sizes FILE"
+            );
+        }
+        (None, None) => GivenSizes::Covered,
+    };
+    let found = models::find(name, settings)?;
+    let model = found.load(&compute)?;
+    let file = bare.describe(&model, &found.name, &sizes)?;
+    file.check(&model, &args.codes[0])?;
+    Ok((file, found, model))
+}
+
+fn read(path: &Path) -> Result<GivenCodes> {
+    if path != Path::new(STREAM) {
+        return Ok(GivenCodes::read(path)?);
+    }
+    let mut bytes = Vec::new();
+    let input = std::io::stdin().lock();
+    input.take(MAX_INPUT + 1).read_to_end(&mut bytes).context("cannot read standard input")?;
+    if bytes.len() as u64 > MAX_INPUT {
+        bail!("expected at most {MAX_INPUT} bytes on standard input, found more");
+    }
+    Ok(GivenCodes::from_bytes(bytes, Path::new("standard input"))?)
 }
 
 /// How many of the next pictures are decoded together: at least one.

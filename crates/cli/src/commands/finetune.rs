@@ -5,7 +5,7 @@ use clap::Args;
 use ksom_vqvae::Trainer;
 use ksom_vqvae::evaluation::{PairedChange, Verdict};
 use ksom_vqvae::record::RecordedMetrics;
-use ksom_vqvae::training::Base;
+use ksom_vqvae::training::{Base, base_folder};
 use serde::Serialize;
 
 use crate::before_after::{Comparison, compare};
@@ -121,6 +121,10 @@ fn recorded_base(trainer: &Trainer, args: &FinetuneArgs, settings: &Settings) ->
     let asked = args.model.as_ref().filter(|asked| **asked != *recorded && !asked.starts_with(&format!("{recorded}@")));
     if let Some(asked) = asked {
         bail!("{run} was started from {recorded}, not from {asked}: leave out MODEL, or start anew in another folder");
+    }
+    // A folder is looked for where it was, whatever folder this is.
+    if let Some(folder) = base_folder(&args.training.out)?.filter(|folder| folder.exists()) {
+        return Ok(models::in_folder(recorded, folder));
     }
     let pinned = provenance.base_revision.as_ref().map(|commit| format!("{recorded}@{commit}"));
     models::find(pinned.as_ref().unwrap_or(recorded), settings)

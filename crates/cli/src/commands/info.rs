@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
+use ksom_vqvae::codes::{grid_layout, stored_bits};
 use ksom_vqvae::evaluation::metrics;
 use ksom_vqvae::{ModelConfig, zoo};
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub struct InfoReport {
     #[serde(flatten)]
     config: ModelConfig,
     levels: Vec<LevelReport>,
+    /// Where a code lies on its grid.
+    grid_layout: String,
     /// Numbers in the checkpoint.
     parameters: usize,
     /// Names what the codes mean.
@@ -48,6 +51,8 @@ struct LevelReport {
     /// Picture pixels per code along each side.
     stride: usize,
     bits_per_pixel: f64,
+    /// The same in a codes file that is not compressed, without names and sizes.
+    stored_bits_per_pixel: f64,
     /// Training steps that the codebook has seen.
     codebook_steps: u64,
 }
@@ -62,11 +67,13 @@ pub fn run(args: InfoArgs, settings: &Settings) -> Result<InfoReport> {
             name: level.name,
             stride: level.stride,
             bits_per_pixel: metrics::bits_per_pixel(config.quantizer.num_codes, 1.0, pixels),
+            stored_bits_per_pixel: f64::from(stored_bits(config.quantizer.num_codes)) / pixels,
             codebook_steps: quantizer.steps()?,
         })
     });
     Ok(InfoReport {
         levels: levels.collect::<Result<_>>()?,
+        grid_layout: grid_layout(&config.quantizer.grid),
         parameters: model.parameter_count()?,
         fingerprint: model.fingerprint()?,
         bytes: found.weights_bytes()?,
@@ -83,10 +90,11 @@ impl Report for InfoReport {
         let place = self.folder.as_ref().map_or("built into this program".to_string(), |f| f.display().to_string());
         let codes = self.levels.iter().map(|level| {
             format!(
-                "{} (one per {} pixels, {:.4} bits/pixel)",
+                "{} (one per {} pixels, {:.4} bits/pixel; {:.4} in a codes file)",
                 level.name,
                 sides(&[level.stride; 2]),
-                level.bits_per_pixel
+                level.bits_per_pixel,
+                level.stored_bits_per_pixel
             )
         });
         let steps = self.levels.iter().map(|level| level.codebook_steps.to_string());
@@ -104,7 +112,7 @@ impl Report for InfoReport {
             ("levels", codes.collect::<Vec<_>>().join(", ")),
             ("quantizer", quantizer_name(quantizer.kind, quantizer.neighborhood).to_string()),
             ("codebook", format!("{} codes of dimension {}", quantizer.num_codes, quantizer.dim)),
-            ("grid", sides(&quantizer.grid)),
+            ("grid", format!("{}: {}", sides(&quantizer.grid), self.grid_layout)),
             ("shrink step", quantizer.shrink_step.to_string()),
             ("decay", quantizer.decay.to_string()),
             ("commitment", quantizer.commitment.to_string()),

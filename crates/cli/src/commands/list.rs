@@ -9,6 +9,7 @@ use ksom_vqvae::zoo::{ModelFiles, ZOO};
 use ksom_vqvae::{Hub, ModelConfig};
 use serde::Serialize;
 
+use crate::console::say;
 use crate::models::built_in_config;
 use crate::output::{Block, NO_NUMBER, Report, architecture_name, bytes, pictures, quantizer_name, sides, table};
 
@@ -67,7 +68,12 @@ pub fn run(_: ListArgs) -> Result<ListReport> {
     let models = ZOO.iter().map(zoo_model).collect::<Result<_>>()?;
     // Without a home directory there is no cache, and nothing in it.
     let cached = Hub::from_env().map(|hub| hub.cached_models()).unwrap_or_default();
-    let cached = cached.into_iter().map(|CachedModel { model, revisions, config, bytes, .. }| HubModel {
+    let (cached, unused): (Vec<_>, Vec<_>) = cached.into_iter().partition(Result::is_ok);
+    for error in unused.into_iter().filter_map(Result::err) {
+        say(&format!("warning: {error}"));
+    }
+    let cached = cached.into_iter().flatten();
+    let cached = cached.map(|CachedModel { model, revisions, config, bytes, .. }| HubModel {
         repository: model.repository,
         commit: model.commit,
         revisions,

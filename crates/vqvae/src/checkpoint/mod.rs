@@ -3,6 +3,10 @@
 #[cfg(feature = "zoo")]
 mod builtin;
 #[cfg(feature = "pth")]
+mod import;
+#[cfg(feature = "pth")]
+mod names;
+#[cfg(feature = "pth")]
 mod paper;
 #[cfg(feature = "pth")]
 pub mod pth;
@@ -16,8 +20,11 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::config::{ModelConfig, config_path};
 use crate::system::compute::Compute;
-use crate::system::files::{TensorFile, write_atomic, write_tensors};
+use crate::system::file_kind::{FileKind, foreign_model};
+use crate::system::files::{TensorFile, read_head, write_atomic, write_tensors};
 
+#[cfg(feature = "pth")]
+pub use import::{ImportOptions, Imported};
 #[cfg(feature = "pth")]
 pub use paper::paper_normalization;
 
@@ -74,16 +81,26 @@ pub(crate) fn write_weights(dir: &Path, state: &BTreeMap<String, Tensor>) -> Res
 }
 
 fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
+    const EXPECTED: &str = "a model directory, with config.json and model.safetensors in it";
     let config_path = config_path(dir);
-    if !dir.is_dir() || !config_path.is_file() {
-        return Err(Error::NoModel {
-            name: dir.display().to_string(),
-            message: "expected a model directory, with config.json and model.safetensors in it".into(),
-        });
+    let no_model = |message: String| Error::NoModel { name: dir.display().to_string(), message };
+    if dir.is_file() {
+        let found = FileKind::of(&read_head(dir)?);
+        let hint = match found {
+            FileKind::Torch | FileKind::Safetensors => "; `ksom convert` makes a model directory of weights",
+            _ => "",
+        };
+        return Err(no_model(found.instead(EXPECTED) + hint));
+    }
+    if !config_path.is_file() {
+        return Err(no_model(match dir.join("model_index.json").is_file() {
+            true => format!("expected {EXPECTED}, found a pipeline of diffusers"),
+            false => format!("expected {EXPECTED}"),
+        }));
     }
     let config = ModelConfig::read(&config_path)?;
     let weights = weights_path(dir);
-    let tensors = finite(TensorFile::read(&weights)?.tensors(&weights)?, &weights)?;
+    let tensors = own_weights(TensorFile::read(&weights)?.tensors(&weights)?, &weights)?;
     Model::from_tensors(&config, tensors, &weights.display().to_string(), compute, trainable)
 }
 
@@ -92,6 +109,14 @@ pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
     // NaN and infinity survive a sum of absolute values; in f64 a sum of finite f32 is finite.
     let sum = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.abs()?.sum_all()?;
     Ok(sum.to_scalar::<f64>()?.is_finite())
+}
+
+/// Refuses weights of another kind of model, by the names of the tensors, and what [`finite`] refuses.
+pub(crate) fn own_weights(tensors: BTreeMap<String, Tensor>, path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    if let Some(what) = foreign_model(tensors.keys().map(String::as_str)) {
+        return Err(Error::file(path, format!("expected weights of a ksom model, found {what}")));
+    }
+    finite(tensors, path)
 }
 
 /// Refuses integers where weights should be, and weights that are not finite numbers in f32.

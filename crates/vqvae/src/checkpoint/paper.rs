@@ -10,12 +10,10 @@ use candle_core::{DType, Tensor};
 use ksom_datasets::Normalization;
 use ksom_quantizers::{Grid, NeighborhoodKind, QuantizerConfig, QuantizerKind};
 
-use crate::checkpoint::finite;
-use crate::checkpoint::pth::{PthFile, PthValue};
+use crate::checkpoint::pth::PthValue;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::config::{Architecture, ArchitectureKind, ModelConfig, Provenance};
-use crate::system::compute::Compute;
 use crate::system::files::write_tensors;
 
 /// Per-channel mean and deviation of CIFAR-10's 50,000 training images.
@@ -30,39 +28,12 @@ pub fn paper_normalization(architecture: ArchitectureKind) -> Normalization {
     }
 }
 
-impl Model {
-    /// Reads a checkpoint (`.pth`) of the paper's code: configuration from its recorded arguments, weights from `model`.
-    ///
-    /// `normalization` takes the place of the one assumed for the task ([`paper_normalization`]).
-    ///
-    /// # Errors
-    /// The file is not such a checkpoint, an argument is missing or unknown, or weights and arguments disagree.
-    pub fn from_paper_checkpoint(path: &Path, normalization: Option<Normalization>, compute: &Compute) -> Result<Self> {
-        let file = PthFile::open(path)?;
-        let arguments = Arguments { file: &file, values: file.get(&["run_invariants", "args"])? };
-        let config = arguments.config(normalization)?;
-        let entries = file
-            .get(&["model"])?
-            .as_dict()
-            .ok_or_else(|| Error::file(path, "expected a dictionary of weights under \"model\""))?;
-        let file_bytes = std::fs::metadata(path).map_err(|source| Error::io("read", path, source))?.len();
-        let (mut tensors, mut values) = (BTreeMap::new(), 0u64);
-        for (name, value) in entries {
-            // PyTorch keeps a `_metadata` attribute beside the weights.
-            if let (Some(name), Some(tensor)) = (name.as_str(), value.as_tensor()) {
-                // Views may share a storage, and a small file ask for any amount of memory.
-                values = values.saturating_add(tensor.elements().unwrap_or(usize::MAX) as u64);
-                if values > file_bytes {
-                    return Err(Error::file(path, "the weights have more values than the file has bytes"));
-                }
-                tensors.insert(name.to_string(), file.tensor(tensor)?.to_dtype(DType::F32)?);
-            }
-        }
-        let tensors = finite(tensors, path)?;
-        Self::from_tensors(&config, tensors, &path.display().to_string(), compute, false)
-    }
+/// The metadata key under which exported weights hold their `config.json`.
+pub(crate) const CONFIG_KEY: &str = "ksom_config";
 
-    /// Writes the weights as one safetensors file with the names that the paper's code has for them, f32.
+impl Model {
+    /// Writes the weights as one safetensors file with the names that the paper's code has for them, f32. Its metadata
+    /// hold the configuration, so that [`Model::import`] makes the model of it again.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -72,18 +43,26 @@ impl Model {
             .into_iter()
             .map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?)))
             .collect::<Result<_>>()?;
-        write_tensors(path, &state, &[("format", "pt".to_string())])
+        write_tensors(path, &state, &[("format", "pt".to_string()), (CONFIG_KEY, self.config().to_json())])
     }
+}
+
+/// What a model is, from the arguments that a checkpoint at `path` records; its normalization is not among them.
+///
+/// # Errors
+/// An argument is missing or unknown.
+pub(crate) fn paper_config(path: &Path, arguments: &PthValue) -> Result<ModelConfig> {
+    Arguments { path, values: arguments }.config()
 }
 
 /// The arguments that a checkpoint records about its run, with the paper's spelling of their names.
 struct Arguments<'a> {
-    file: &'a PthFile,
+    path: &'a Path,
     values: &'a PthValue,
 }
 
 impl Arguments<'_> {
-    fn config(&self, normalization: Option<Normalization>) -> Result<ModelConfig> {
+    fn config(&self) -> Result<ModelConfig> {
         let kind = match self.text("task")? {
             "vq_vae" => ArchitectureKind::VqVae,
             "vq_vae2" => ArchitectureKind::VqVae2,
@@ -128,7 +107,6 @@ impl Arguments<'_> {
             ..QuantizerConfig::ksom(num_codes, self.count("vq_vae.embedding_dim")?)
         };
         let mut config = ModelConfig::new(architecture, quantizer);
-        config.preprocessing.normalization = normalization.unwrap_or_else(|| paper_normalization(kind));
         config.provenance = Provenance {
             data: Some("converted from a checkpoint of the paper's code".to_string()),
             written_by: Some(concat!("ksom ", env!("CARGO_PKG_VERSION")).to_string()),
@@ -156,6 +134,6 @@ impl Arguments<'_> {
     }
 
     fn error(&self, message: String) -> Error {
-        Error::file(self.file.path(), message)
+        Error::file(self.path, message)
     }
 }

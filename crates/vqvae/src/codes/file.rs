@@ -1,24 +1,35 @@
-//! The codes file: a safetensors file with the codes of any number of pictures.
+//! The codes file: a safetensors file with the codes of any number of pictures. docs/codes.md describes it.
 //!
-//! Codes are i32. Where all pictures have codes of one shape, each level is one tensor [N, h, w] named as the level
-//! (`codes`, or `codes_top` and `codes_bottom`); otherwise picture i has tensors `<level>.<i>` [h, w]. The metadata key
-//! `ksom` holds JSON: format version, the model's name and fingerprint, and each picture's name and size.
+//! Codes are of the smallest of u8, u16 and u32 that holds them. Where all pictures have codes of one shape, each level
+//! is one tensor [N, h, w] named as the level (`codes`, or `codes_top` and `codes_bottom`); otherwise picture i has
+//! tensors `<level>.<i>` [h, w]. Compressed, each level is one tensor of bytes. The metadata key `ksom` holds JSON: see
+//! [`Header`].
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use safetensors::Dtype;
+use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
-use serde::{Deserialize, Serialize};
 
+use crate::codes::coding;
+use crate::codes::header::{Header, KEY};
 use crate::codes::images::{CodeGrid, ImageCodes};
+use crate::codes::npy;
+use crate::codes::numbers::{Numbers, Width};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::config::{Architecture, Level};
-use crate::system::files::{TensorFile, write_atomic, write_atomic_with};
+use crate::system::files::{MAX_TENSOR_FILE, TensorFile, read_bounded, write_atomic};
 
-const FORMAT_VERSION: u32 = 1;
-const METADATA_KEY: &str = "ksom";
+/// How codes are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Packing {
+    /// As whole numbers, which any program reads.
+    #[default]
+    Plain,
+    /// Given their neighbors, in about half the bytes; docs/codes.md describes the form.
+    Compressed,
+}
 
 /// Codes of pictures, with what is needed to decode them rightly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +38,8 @@ pub struct CodesFile {
     pub model: String,
     /// [`Model::fingerprint`] of the model that made the codes.
     pub fingerprint: String,
+    /// The shape of the codebook's grid, first axis fastest; files of the first version do not tell.
+    pub grid: Option<Vec<usize>>,
     /// Names of the levels.
     pub levels: Vec<String>,
     /// The pictures' names, without folders above what was asked for.
@@ -35,32 +48,21 @@ pub struct CodesFile {
     pub images: Vec<ImageCodes>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    format_version: u32,
-    model: String,
-    fingerprint: String,
-    levels: Vec<String>,
-    images: Vec<ImageHeader>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ImageHeader {
-    name: String,
-    width: u32,
-    height: u32,
-}
-
 impl CodesFile {
     /// A codes file of `images` as `model` encoded them; `model_name` is for messages.
     ///
     /// # Errors
-    /// A tensor operation fails.
+    /// There are not as many names as pictures, or a tensor operation fails.
     pub fn new(model: &Model, model_name: &str, names: Vec<String>, images: Vec<ImageCodes>) -> Result<Self> {
+        if names.len() != images.len() {
+            let (names, images) = (names.len(), images.len());
+            return Err(Error::Invalid(format!(
+                "each picture has one name: expected {images} pictures' names, found {names}"
+            )));
+        }
         let levels = model.config().architecture.levels().iter().map(|level| level.name.to_string()).collect();
-        Ok(Self { model: model_name.to_string(), fingerprint: model.fingerprint()?, levels, names, images })
+        let grid = Some(model.config().quantizer.grid.clone());
+        Ok(Self { model: model_name.to_string(), fingerprint: model.fingerprint()?, grid, levels, names, images })
     }
 
     /// Whether all pictures have codes of one shape, so that each level is one tensor.
@@ -69,79 +71,98 @@ impl CodesFile {
         self.images.windows(2).all(|pair| shapes(&pair[0]) == shapes(&pair[1]))
     }
 
-    /// Each tensor of the file: name, shape, codes.
-    fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<u32>)> {
-        let mut tensors = Vec::new();
-        for (l, level) in self.levels.iter().enumerate() {
-            let grids = || self.images.iter().map(move |image| &image.levels[l]);
-            if self.is_uniform() {
-                let (h, w) = grids().next().map_or((0, 0), |grid| (grid.height, grid.width));
-                let codes = grids().flat_map(|grid| grid.codes.iter().copied()).collect();
-                tensors.push((level.clone(), vec![self.images.len(), h, w], codes));
-            } else {
-                for (i, grid) in grids().enumerate() {
-                    tensors.push((format!("{level}.{i}"), vec![grid.height, grid.width], grid.codes.clone()));
-                }
-            }
+    /// Codes are below this number.
+    fn num_codes(&self) -> usize {
+        let all = || self.images.iter().flat_map(|image| &image.levels).flat_map(|grid| &grid.codes);
+        match &self.grid {
+            Some(grid) => grid.iter().product(),
+            None => all().max().map_or(1, |&most| most as usize + 1),
         }
-        tensors
+    }
+
+    /// Every picture's grid of one level.
+    fn grids(&self, level: usize) -> impl Iterator<Item = &CodeGrid> + Clone {
+        self.images.iter().map(move |image| &image.levels[level])
+    }
+
+    fn codes(&self, level: usize) -> impl Iterator<Item = u32> {
+        self.grids(level).flat_map(|grid| grid.codes.iter().copied())
     }
 
     /// Writes the file atomically.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub fn write(&self, path: &Path, packing: Packing) -> Result<()> {
         let header = Header {
-            format_version: FORMAT_VERSION,
             model: self.model.clone(),
             fingerprint: self.fingerprint.clone(),
             levels: self.levels.clone(),
-            images: self
-                .names
-                .iter()
-                .zip(&self.images)
-                .map(|(name, image)| ImageHeader { name: name.clone(), width: image.width, height: image.height })
-                .collect(),
+            num_codes: self.num_codes(),
+            grid: self.grid.clone(),
+            coding: (packing == Packing::Compressed).then(|| coding::NAME.to_string()),
+            names: self.names.clone(),
+            sizes: self.images.iter().map(|image| [image.width, image.height]).collect(),
         };
-        let header = serde_json::to_string(&header).map_err(|error| Error::file(path, error.to_string()))?;
-        let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
-            .tensors()
-            .into_iter()
-            .map(|(name, shape, codes)| (name, shape, codes.iter().flat_map(|code| code.to_le_bytes()).collect()))
-            .collect();
+        let width = Width::of(self.num_codes());
+        let mut tensors = Vec::new();
+        for (l, level) in self.levels.iter().enumerate() {
+            if packing == Packing::Compressed {
+                let bytes = coding::compress(self.grids(l), self.num_codes());
+                tensors.push((level.clone(), Width::U8, vec![bytes.len()], bytes));
+            } else if self.is_uniform() {
+                tensors.push((level.clone(), width, self.shape(l), width.write(self.codes(l))));
+            } else {
+                tensors.extend(self.grids(l).enumerate().map(|(i, grid)| {
+                    let bytes = width.write(grid.codes.iter().copied());
+                    (format!("{level}.{i}"), width, vec![grid.height, grid.width], bytes)
+                }));
+            }
+        }
         let views = tensors
             .iter()
-            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::I32, shape.clone(), bytes)?)))
+            .map(|(name, width, shape, bytes)| Ok((name, TensorView::new(width.dtype(), shape.clone(), bytes)?)))
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
         let bytes = views
-            .and_then(|views| safetensors::serialize(views, Some(HashMap::from([(METADATA_KEY.to_string(), header)]))))
+            .and_then(|views| safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), header.to_json())]))))
             .map_err(|error| Error::file(path, format!("cannot be written as safetensors: {error}")))?;
         write_atomic(path, &bytes)
     }
 
-    /// Writes each tensor of the file as NumPy's `.npy` beside it: `<stem>.<tensor>.npy`, i32.
+    /// [N, h, w] of a level, where all pictures have codes of one shape.
+    fn shape(&self, level: usize) -> Vec<usize> {
+        let (h, w) = self.grids(level).next().map_or((0, 0), |grid| (grid.height, grid.width));
+        vec![self.images.len(), h, w]
+    }
+
+    /// Writes NumPy arrays: of each level all codes, and, where pictures differ in size, their sizes.
+    ///
+    /// A model of one level has its codes at `path` itself if `whole`; otherwise, and for more levels, files lie beside
+    /// it as `<stem>.<level>.npy`. Codes are [N, h, w] where all pictures have grids of one shape, and all in a row
+    /// where not: then `<stem>.sizes.npy` [N, 2 + 2·levels] tells how to cut them, by each picture's width and height
+    /// in pixels, and the rows and columns of its codes level by level.
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn write_npy(&self, path: &Path) -> Result<Vec<std::path::PathBuf>> {
+    pub fn write_npy(&self, path: &Path, whole: bool) -> Result<Vec<PathBuf>> {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("codes");
+        let beside = |name: &str| path.with_file_name(format!("{stem}.{name}.npy"));
+        let width = Width::of(self.num_codes());
         let mut written = Vec::new();
-        for (name, shape, codes) in self.tensors() {
-            let path = path.with_file_name(format!("{stem}.{name}.npy"));
-            let shape: Vec<String> = shape.iter().map(|side| format!("{side},")).collect();
-            let mut header = format!("{{'descr': '<i4', 'fortran_order': False, 'shape': ({}), }}", shape.join(" "));
-            // Magic, version and length are 10 bytes; the whole is a multiple of 64 and ends in a line feed.
-            let padding = (10 + header.len() + 1).next_multiple_of(64) - (10 + header.len() + 1);
-            header.extend(std::iter::repeat_n(' ', padding));
-            header.push('\n');
-            write_atomic_with(&path, |file| {
-                use std::io::Write;
-                file.write_all(b"\x93NUMPY\x01\x00")?;
-                file.write_all(&(header.len() as u16).to_le_bytes())?;
-                file.write_all(header.as_bytes())?;
-                codes.iter().try_for_each(|code| file.write_all(&code.to_le_bytes()))
-            })?;
+        for (l, level) in self.levels.iter().enumerate() {
+            let path = if whole && self.levels.len() == 1 { path.to_path_buf() } else { beside(level) };
+            let shape = if self.is_uniform() { self.shape(l) } else { vec![self.codes(l).count()] };
+            npy::write(&path, &shape, self.codes(l), width)?;
+            written.push(path);
+        }
+        if self.images.windows(2).any(|pair| (pair[0].width, pair[0].height) != (pair[1].width, pair[1].height)) {
+            let row = |image: &ImageCodes| {
+                let cells = image.levels.iter().flat_map(|grid| [grid.height as u32, grid.width as u32]);
+                [image.width, image.height].into_iter().chain(cells).collect::<Vec<_>>()
+            };
+            let path = beside("sizes");
+            let shape = [self.images.len(), 2 + 2 * self.levels.len()];
+            npy::write(&path, &shape, self.images.iter().flat_map(row), Width::U32)?;
             written.push(path);
         }
         Ok(written)
@@ -152,7 +173,7 @@ impl CodesFile {
     /// # Errors
     /// It is no safetensors file, has no description of its pictures, or tensors and description disagree.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::from_file(&TensorFile::read(path)?, path)
+        Self::from_bytes(read_bounded(path, MAX_TENSOR_FILE)?, path)
     }
 
     /// Reads a codes file that is in memory; `path` is named in errors.
@@ -160,71 +181,50 @@ impl CodesFile {
     /// # Errors
     /// As [`CodesFile::read`].
     pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self> {
-        Self::from_file(&TensorFile::from_bytes(bytes, path)?, path)
+        let file = TensorFile::from_bytes(bytes, path)?;
+        match file.metadata(path)?.get(KEY) {
+            Some(header) => Self::from_tensors(header, &file.parse(path)?, path),
+            None => {
+                let expected = "expected a codes file (as `ksom encode` writes)";
+                Err(Error::file(path, format!("{expected}, found no metadata {KEY:?}")))
+            }
+        }
     }
 
-    fn from_file(file: &TensorFile, path: &Path) -> Result<Self> {
-        let metadata = file.metadata(path)?;
-        let header = metadata.get(METADATA_KEY).ok_or_else(|| {
-            Error::file(
-                path,
-                format!("expected a codes file (as `ksom encode` writes), found no metadata {METADATA_KEY:?}"),
-            )
-        })?;
-        let header: Header = serde_json::from_str(header)
-            .map_err(|error| Error::file(path, format!("the description of the pictures is malformed: {error}")))?;
-        if header.format_version != FORMAT_VERSION {
-            return Err(Error::file(
-                path,
-                format!("expected format version {FORMAT_VERSION}, found {}", header.format_version),
-            ));
-        }
-        let is_known =
-            |architecture: Architecture| header.levels.iter().eq(architecture.levels().iter().map(|l| l.name));
-        if !is_known(Architecture::vqvae()) && !is_known(Architecture::vqvae2()) {
+    /// From the parts of the file.
+    pub(crate) fn from_tensors(header: &str, tensors: &SafeTensors<'_>, path: &Path) -> Result<Self> {
+        let header = Header::parse(header, path)?;
+        let known = [Architecture::vqvae(), Architecture::vqvae2()];
+        let is_known = |architecture: &&Architecture| {
+            header.levels.iter().eq(architecture.levels().iter().map(|level| level.name))
+        };
+        let Some(architecture) = known.iter().find(is_known) else {
             let expected = "expected levels codes, or codes_top and codes_bottom";
             return Err(Error::file(path, format!("{expected}, found {:.200}", header.levels.join(", "))));
-        }
-        let tensors = file.parse(path)?;
-        let read = |name: &str, rank: usize| -> Result<(Vec<usize>, Vec<u32>)> {
-            let view =
-                tensors.tensor(name).map_err(|_| Error::file(path, format!("expected a tensor {name}, found none")))?;
-            if view.dtype() != Dtype::I32 || view.shape().len() != rank {
-                return Err(Error::file(
-                    path,
-                    format!("{name} should be i32 of rank {rank}, found {:?} {:?}", view.dtype(), view.shape()),
-                ));
-            }
-            // Negative codes become large ones, which decoding refuses.
-            let codes = view.data().chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            Ok((view.shape().to_vec(), codes))
         };
-        let count = header.images.len();
-        let mut images: Vec<ImageCodes> = header
-            .images
-            .iter()
-            .map(|image| ImageCodes { width: image.width, height: image.height, levels: Vec::new() })
-            .collect();
-        for level in &header.levels {
-            if tensors.names().iter().any(|name| name == level) {
-                let (shape, codes) = read(level, 3)?;
-                if shape[0] != count {
-                    return Err(Error::file(path, format!("{level} should hold {count} pictures, found {}", shape[0])));
+        let image = |&[width, height]: &[u32; 2]| ImageCodes { width, height, levels: Vec::new() };
+        let mut images: Vec<ImageCodes> = header.sizes.iter().map(image).collect();
+        for level in architecture.levels() {
+            let grids = match &header.coding {
+                None => plain(level.name, images.len(), tensors, path)?,
+                Some(name) if name == coding::NAME => {
+                    let shape = |image: &ImageCodes| architecture.grid_shape(level, image.width, image.height);
+                    let shapes: Vec<_> = images.iter().map(shape).collect();
+                    let bytes = tensor(level.name, tensors, path)?.data();
+                    coding::decompress(bytes, &shapes, header.num_codes)
+                        .map_err(|message| Error::file(path, format!("{}: {message}", level.name)))?
                 }
-                let area = codes.len() / count.max(1);
-                for (i, image) in images.iter_mut().enumerate() {
-                    let codes = codes[i * area..(i + 1) * area].to_vec();
-                    image.levels.push(CodeGrid { height: shape[1], width: shape[2], codes });
+                Some(other) => {
+                    let message = format!("its codes are compressed as {other:.40?}: a newer ksom may read them");
+                    return Err(Error::file(path, message));
                 }
-            } else {
-                for (i, image) in images.iter_mut().enumerate() {
-                    let (shape, codes) = read(&format!("{level}.{i}"), 2)?;
-                    image.levels.push(CodeGrid { height: shape[0], width: shape[1], codes });
-                }
+            };
+            for (image, grid) in images.iter_mut().zip(grids) {
+                image.levels.push(grid);
             }
         }
-        let names = header.images.into_iter().map(|image| image.name).collect();
-        Ok(Self { model: header.model, fingerprint: header.fingerprint, levels: header.levels, names, images })
+        let Header { model, fingerprint, grid, levels, names, .. } = header;
+        Ok(Self { model, fingerprint, grid, levels, names, images })
     }
 
     /// Makes sure that `model` is one that these codes mean something to.
@@ -249,4 +249,43 @@ impl CodesFile {
         }
         Ok(())
     }
+}
+
+fn tensor<'a>(name: &str, tensors: &SafeTensors<'a>, path: &Path) -> Result<TensorView<'a>> {
+    tensors.tensor(name).map_err(|_| Error::file(path, format!("expected a tensor {name}, found none")))
+}
+
+/// Shape and codes of a tensor of whole numbers.
+pub(crate) fn whole_numbers(name: &str, view: &TensorView<'_>, path: &Path) -> Result<(Vec<usize>, Vec<u32>)> {
+    let Some(numbers) = Numbers::of_dtype(view.dtype()) else {
+        return Err(Error::file(path, format!("{name} should hold whole numbers, found {:?}", view.dtype())));
+    };
+    let codes = numbers.read(view.data()).map_err(|message| Error::file(path, format!("{name}: {message}")))?;
+    Ok((view.shape().to_vec(), codes))
+}
+
+/// The grids of a level of `count` pictures that are not compressed.
+fn plain(level: &str, count: usize, tensors: &SafeTensors<'_>, path: &Path) -> Result<Vec<CodeGrid>> {
+    let read = |name: &str, rank: usize| {
+        let (shape, codes) = whole_numbers(name, &tensor(name, tensors, path)?, path)?;
+        if shape.len() != rank {
+            return Err(Error::file(path, format!("{name} should be of rank {rank}, found {shape:?}")));
+        }
+        Ok((shape, codes))
+    };
+    if tensors.names().iter().any(|name| *name == level) {
+        let (shape, codes) = read(level, 3)?;
+        if shape[0] != count {
+            return Err(Error::file(path, format!("{level} should hold {count} pictures, found {}", shape[0])));
+        }
+        let area = codes.len() / count.max(1);
+        let grid = |i: usize| CodeGrid { height: shape[1], width: shape[2], codes: codes[i * area..][..area].to_vec() };
+        return Ok((0..count).map(grid).collect());
+    }
+    (0..count)
+        .map(|i| {
+            let (shape, codes) = read(&format!("{level}.{i}"), 2)?;
+            Ok(CodeGrid { height: shape[0], width: shape[1], codes })
+        })
+        .collect()
 }

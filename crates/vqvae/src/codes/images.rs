@@ -62,9 +62,8 @@ impl ImageCodes {
         if self.levels.len() != levels.len() {
             return Err(format!("expected {} levels of codes, found {}", levels.len(), self.levels.len()));
         }
-        let padded = |side: u32| (side as usize).next_multiple_of(architecture.stride());
         for (level, grid) in levels.iter().zip(&self.levels) {
-            let expected = (padded(self.height) / level.stride, padded(self.width) / level.stride);
+            let expected = architecture.grid_shape(level, self.width, self.height);
             if (grid.height, grid.width) != expected || grid.codes.len() != grid.height * grid.width {
                 return Err(format!(
                     "{}: a picture of {}×{} has {}×{} codes, found {}×{}",

@@ -4,13 +4,18 @@ use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
 use serde_json::json;
 
 use super::name::HubName;
+use crate::codes::{grid_layout, stored_bits};
 use crate::error::{Error, Result};
 use crate::evaluation::metrics::bits_per_pixel;
 use crate::model::config::{ArchitectureKind, ModelConfig, Provenance};
+use crate::model::network::description::describe_network;
 use crate::record::recorded::RecordedMetrics;
 
 /// The license that a card names where none was chosen: the Hub's word for one that is not in its list.
 const NO_LICENSE: &str = "other";
+
+/// Whose name the models of the zoo have on the Hub.
+const ZOO_OWNER: &str = "ksom-rs";
 
 /// What a card tells that is in none of the model's files.
 #[derive(Clone, Debug, Default)]
@@ -19,9 +24,17 @@ pub struct CardOptions {
     pub license: Option<String>,
     /// Data sets on the Hub that the model was trained on.
     pub datasets: Vec<String>,
+    /// The name on the Hub of the model that this one was tuned from, where the configuration knows another name or
+    /// none.
+    pub base_model: Option<HubName>,
 }
 
 impl CardOptions {
+    /// Whether nothing is to be told.
+    pub(crate) fn is_default(&self) -> bool {
+        self.license.is_none() && self.datasets.is_empty() && self.base_model.is_none()
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let plain = |text: &str, more: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
@@ -56,15 +69,18 @@ pub(crate) fn write_card(
          From Rust (crate `ksom-vqvae`, feature `hub`):\n\n```rust\n\
          let model = ksom_vqvae::Model::from_pretrained(\"{repository}\", &ksom_vqvae::Compute::cpu())?;\n\
          let codes = model.encode_images(&pictures)?;\n```\n\n\
-         The weights are plain safetensors with the tensor names of the paper's own PyTorch code.\n\n",
+         The weights are plain safetensors with the tensor names of the paper's own PyTorch code; \
+         [ksom_torch.py](https://github.com/ksom-rs/ksom/blob/main/examples/python/ksom_torch.py) loads them in PyTorch.\n\n",
         repository = name.repository()
     );
+    card += &format!("## The codes\n\n{}\n\n", codes(config));
+    card += &format!("## The network\n\n{}\n", describe_network(config));
     card += &format!("## Training\n\n{}\n\n", training(&config.provenance));
     card += &figures(metrics);
     card + "## Intended use and limits\n\n\
             For experiments with discrete representations of pictures, and as a start for fine-tuning. Pictures unlike \
             those of its training come out worse, and nothing was done against biases of the training data. Not a codec \
-            for pictures that matter: what is lost cannot be had back.\n\n\
+            for pictures that matter: what is lost cannot be recovered.\n\n\
             The method: K. Irie, R. Csordás, J. Schmidhuber, *Self-Organising Neural Discrete Representation Learning à \
             la Kohonen*, ICANN 2024, [arXiv 2302.07950](https://arxiv.org/abs/2302.07950).\n"
 }
@@ -85,8 +101,7 @@ fn front_matter(title: &str, config: &ModelConfig, metrics: &RecordedMetrics, op
         let sets: Vec<&str> = options.datasets.iter().map(String::as_str).collect();
         yaml += &format!("datasets:\n{}", list(&sets));
     }
-    // Only a model on the Hub can be named there.
-    if let Some(base) = config.provenance.base_model.as_ref().filter(|base| base.parse::<HubName>().is_ok()) {
+    if let Some(base) = base_on_the_hub(config, options) {
         yaml += &format!("base_model: {}\nbase_model_relation: finetune\n", json!(base));
     }
     let measured = [
@@ -116,6 +131,17 @@ fn front_matter(title: &str, config: &ModelConfig, metrics: &RecordedMetrics, op
         );
     }
     yaml
+}
+
+/// What the model was tuned from, by its name on the Hub: nothing else can be named in the front matter.
+fn base_on_the_hub(config: &ModelConfig, options: &CardOptions) -> Option<String> {
+    if let Some(base) = &options.base_model {
+        return Some(base.repository().to_string());
+    }
+    let base = config.provenance.base_model.as_ref()?;
+    let zoo = ksom_models::find(base).map(|files| format!("{ZOO_OWNER}/{}", files.name));
+    // With a commit, it came from there.
+    zoo.or_else(|| config.provenance.base_revision.as_ref().map(|_| base.clone()))
 }
 
 fn summary(config: &ModelConfig) -> String {
@@ -153,13 +179,34 @@ fn summary(config: &ModelConfig) -> String {
     format!("A {network} whose codebook {codebook}. It turns {}.", levels.join(", and "))
 }
 
+/// What codes mean and what they take.
+fn codes(config: &ModelConfig) -> String {
+    let quantizer = &config.quantizer;
+    let stored = stored_bits(quantizer.num_codes);
+    let levels: Vec<String> = config
+        .architecture
+        .levels()
+        .iter()
+        .map(|level| {
+            let bits = |each: f64| rounded(each / (level.stride * level.stride) as f64);
+            let (exact, stored_bits) = (bits((quantizer.num_codes as f64).log2()), bits(f64::from(stored)));
+            format!(
+                "- `{}`: [H/{1}, W/{1}], rows from top to bottom; {exact} bits per pixel, {stored_bits} as stored (u{stored})",
+                level.name, level.stride
+            )
+        })
+        .collect();
+    let layout = grid_layout(&quantizer.grid);
+    format!("{}\n\nOn the codebook's grid {layout}.", levels.join("\n"))
+}
+
 fn training(provenance: &Provenance) -> String {
     let mut lines = Vec::new();
     if let Some(base) = &provenance.base_model {
         let commit = provenance.base_revision.as_ref().map(|commit| format!(" at `{commit}`")).unwrap_or_default();
-        let base = match base.parse::<HubName>() {
-            Ok(_) => format!("[{base}](https://huggingface.co/{base})"),
-            Err(_) => format!("`{base}`"),
+        let base = match &provenance.base_revision {
+            Some(_) => format!("[{base}](https://huggingface.co/{base})"),
+            None => format!("`{base}`"),
         };
         lines.push(format!("- fine-tuned from {base}{commit}"));
     }
@@ -216,7 +263,15 @@ mod tests {
         let name: HubName = "owner/tuned".parse().unwrap();
         let mut config = ModelConfig::vqvae();
         let bare = write_card(&name, &config, &RecordedMetrics::default(), &CardOptions::default());
-        for text in ["license: other\n", "library_name: candle\n", "Not recorded.", "512 codes", "owner/tuned"] {
+        for text in [
+            "license: other\n",
+            "library_name: candle\n",
+            "Not recorded.",
+            "512 codes",
+            "owner/tuned",
+            "(k % 32, k // 32)",
+            "skip is rectified",
+        ] {
             assert!(bare.contains(text), "{text}: {bare}");
         }
         for text in ["model-index", "base_model", "datasets", "## Figures"] {
@@ -233,7 +288,8 @@ mod tests {
             codes: vec![[9, 512]],
             ..RecordedMetrics::default()
         };
-        let options = CardOptions { license: Some("mit".into()), datasets: vec!["cifar10".into()] };
+        let options =
+            CardOptions { license: Some("mit".into()), datasets: vec!["cifar10".into()], ..CardOptions::default() };
         let card = write_card(&name, &config, &metrics, &options);
         for text in [
             "license: mit\n",
@@ -248,12 +304,26 @@ mod tests {
             assert!(card.contains(text), "{text}: {card}");
         }
         assert!(!card.contains("type: psnr"), "{card}");
+
+        let base = |base: &str, options: &CardOptions| {
+            (config.provenance.base_model, config.provenance.base_revision) = (Some(base.into()), None);
+            write_card(&name, &config, &metrics, options)
+        };
+        let mut base = base;
+        assert!(base("cifar10-ksom", &options).contains("base_model: \"ksom-rs/cifar10-ksom\"\n"));
+        assert!(!base("runs/of/mine", &options).contains("base_model:"));
+        let told = CardOptions { base_model: Some("owner/mine".parse().unwrap()), ..options.clone() };
+        assert!(base("runs/of/mine", &told).contains("base_model: \"owner/mine\"\n"));
     }
 
     #[test]
     fn odd_licenses_and_data_sets_are_refused() {
         let refuses = |license: Option<&str>, set: &str| {
-            let options = CardOptions { license: license.map(String::from), datasets: vec![set.to_string()] };
+            let options = CardOptions {
+                license: license.map(String::from),
+                datasets: vec![set.to_string()],
+                ..CardOptions::default()
+            };
             options.check().is_err()
         };
         assert!(!refuses(Some("cc-by-4.0"), "owner/set"));

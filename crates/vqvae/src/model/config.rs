@@ -7,6 +7,7 @@ use ksom_quantizers::QuantizerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::system::file_kind::{FileKind, foreign_config};
 use crate::system::files::read_text;
 
 /// The version of `config.json` that this crate reads and writes.
@@ -64,6 +65,12 @@ impl Architecture {
                 Level { name: "codes_bottom", stride: 4, prefix: "quantize_b" },
             ],
         }
+    }
+
+    /// Rows and columns of a level's codes of a picture: its sides are padded to the stride first.
+    pub fn grid_shape(&self, level: &Level, width: u32, height: u32) -> (usize, usize) {
+        let cells = |side: u32| (side as usize).next_multiple_of(self.stride()) / level.stride;
+        (cells(height), cells(width))
     }
 
     fn validate(&self) -> std::result::Result<(), String> {
@@ -190,7 +197,11 @@ impl ModelConfig {
         struct Version {
             schema_version: u32,
         }
-        let version: Version = serde_json::from_str(text).map_err(|error| Error::config(path, error.to_string()))?;
+        let version: Version = serde_json::from_str(text).map_err(|error| match foreign_config(text) {
+            Some(what) => Error::config(path, format!("expected the configuration of a ksom model, found {what}")),
+            None if text.trim_start().starts_with('{') => Error::config(path, error.to_string()),
+            None => Error::config(path, FileKind::of(text.as_bytes()).instead("JSON")),
+        })?;
         if version.schema_version != SCHEMA_VERSION {
             return Err(Error::config(
                 path,

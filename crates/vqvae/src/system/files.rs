@@ -6,9 +6,10 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::error::{Error, Result};
+use crate::system::file_kind::{FileKind, HEAD};
 use crate::system::memory;
 
 /// The largest file of tensors that is read, in bytes.
@@ -90,7 +91,18 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same as text.
+/// The first bytes of a file, which tell what it is.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read_head(path: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    read.map_err(|source| Error::io("read", path, source))?;
+    Ok(head)
+}
+
+/// A bounded file as text.
 ///
 /// # Errors
 /// As [`read_bounded`], or it is not UTF-8.
@@ -118,14 +130,21 @@ impl TensorFile {
 
     /// The checked view of the file.
     pub(crate) fn parse(&self, path: &Path) -> Result<SafeTensors<'_>> {
-        SafeTensors::deserialize(&self.bytes)
-            .map_err(|error| Error::file(path, format!("expected a safetensors file: {error}")))
+        SafeTensors::deserialize(&self.bytes).map_err(|error| self.refused(path, &error))
+    }
+
+    fn refused(&self, path: &Path, error: &SafeTensorError) -> Error {
+        match FileKind::of(&self.bytes) {
+            FileKind::Safetensors | FileKind::Unknown => {
+                Error::file(path, format!("expected a safetensors file: {error}"))
+            }
+            other => Error::file(path, other.instead("a safetensors file")),
+        }
     }
 
     /// The header's free-form entries.
     pub(crate) fn metadata(&self, path: &Path) -> Result<HashMap<String, String>> {
-        let (_, header) = SafeTensors::read_metadata(&self.bytes)
-            .map_err(|error| Error::file(path, format!("expected a safetensors file: {error}")))?;
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).map_err(|error| self.refused(path, &error))?;
         Ok(header.metadata().clone().unwrap_or_default())
     }
 
@@ -150,8 +169,7 @@ pub(crate) fn write_tensors(
     tensors: &BTreeMap<String, Tensor>,
     metadata: &[(&str, String)],
 ) -> Result<()> {
-    // The header's entries come out in the order of a hash map unless there is only one: join the rest as JSON.
-    debug_assert!(metadata.len() <= 1, "more than one entry would make the bytes depend on chance");
+    let several = metadata.len() > 1;
     let metadata = metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
     let tensors: BTreeMap<&str, Tensor> = tensors
         .iter()
@@ -159,5 +177,26 @@ pub(crate) fn write_tensors(
         .collect::<Result<_>>()?;
     let bytes = safetensors::serialize(tensors.iter().map(|(name, tensor)| (*name, tensor)), Some(metadata))
         .map_err(|error| Error::file(path, format!("cannot be written as safetensors: {error}")))?;
+    if several {
+        let sorted = with_sorted_metadata(&bytes).map_err(|error| Error::file(path, error.to_string()))?;
+        return write_atomic(path, &sorted);
+    }
     write_atomic(path, &bytes)
+}
+
+/// The same file with its header's entries in the order of their names: safetensors writes them in that of a hash map.
+fn with_sorted_metadata(bytes: &[u8]) -> serde_json::Result<Vec<u8>> {
+    #[derive(serde::Deserialize, serde::Serialize)]
+    struct Header {
+        #[serde(rename = "__metadata__")]
+        metadata: BTreeMap<String, String>,
+        #[serde(flatten)]
+        tensors: serde_json::Map<String, serde_json::Value>,
+    }
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(bytes.to_vec()) };
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let header: Header = serde_json::from_slice(header)?;
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok([&(header.len() as u64).to_le_bytes()[..], &header, data].concat())
 }

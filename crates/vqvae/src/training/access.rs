@@ -21,15 +21,19 @@ pub struct DataAccess {
 }
 
 impl DataAccess {
-    /// The data set as training takes it, what is left to do to each picture, and how many are enlarged; `base` is the
-    /// model to train on from.
-    pub(crate) fn open(
+    /// The data set as it is.
+    pub(crate) fn open(&self, spec: &DataSpec, recipe: &Recipe) -> Result<DataSet> {
+        Ok(ksom_datasets::open(spec, &recipe.data_options(&self.options))?)
+    }
+
+    /// An open data set as training takes it, what is left to do to each picture, and how many are enlarged; `base` is
+    /// the model to train on from.
+    pub(crate) fn prepare(
         &self,
-        spec: &DataSpec,
+        mut data: DataSet,
         recipe: &mut Recipe,
         base: Option<&ModelConfig>,
     ) -> Result<(DataSet, Preprocess, usize)> {
-        let mut data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
         let enlarged = prepare(&mut data, recipe, base)?;
         let preprocess = recipe.data.preprocess();
         match &self.cache {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::DType;
-use ksom_datasets::{DataSet, DataSpec, ImageSource, Normalization, Preprocess};
+use ksom_datasets::{DataSet, DataSpec, Normalization, Preprocess};
 use ksom_kernels::AdamW;
 use ksom_quantizers::MAX_STEPS;
 
@@ -13,7 +13,6 @@ use crate::model::Model;
 use crate::model::config::{ModelConfig, Provenance, config_path};
 use crate::record::writer::MetricsLog;
 use crate::system::compute::Compute;
-use crate::system::digest::hexadecimal;
 use crate::system::files::write_atomic;
 use crate::training::access::DataAccess;
 use crate::training::fitting::{SET_ASIDE, prepare};
@@ -21,6 +20,7 @@ use crate::training::footprint::require_for_training;
 use crate::training::optimizer::Optimizer;
 use crate::training::recipe::{NormalizationChoice, Recipe};
 use crate::training::run_lock::RunLock;
+use crate::training::sources::{Sources, fingerprint};
 use crate::training::state::{Progress, TrainingState, check_resumable, training_path};
 use crate::training::trainer::{Trainer, recipe_path};
 
@@ -54,12 +54,16 @@ impl Trainer {
     ) -> Result<Self> {
         refuse_used(run)?;
         let mut recipe = settled(recipe, base.as_ref());
-        let data = access.open(spec, &mut recipe, base.as_ref().map(|base| base.model.config()))?;
-        Self::begin(recipe, (&spec.to_string(), &names(spec)), data, run, compute, base)
+        let data = access.open(spec, &recipe)?;
+        let sources = Sources::of(spec, &access.options, &data, base.as_ref().map(|base| base.name.as_str()));
+        let data = access.prepare(data, &mut recipe, base.as_ref().map(|base| base.model.config()))?;
+        let trainer = Self::begin(recipe, (&spec.to_string(), &names(spec)), data, run, compute, base)?;
+        sources.write(run)?;
+        Ok(trainer)
     }
 
-    /// As [`Trainer::start`], on a data set that the caller has made, of any [`ImageSource`]; `name` is its name for the
-    /// record. Such a training is resumed by [`Trainer::resume_on`].
+    /// As [`Trainer::start`], on a data set that the caller has made, of any
+    /// [`ImageSource`](ksom_datasets::ImageSource); `name` is its name for the record. Such a training is resumed by [`Trainer::resume_on`].
     ///
     /// # Errors
     /// As [`Trainer::start`].
@@ -154,16 +158,11 @@ impl Trainer {
         let state = TrainingState::read(run)?;
         let mut recipe = Recipe::read(&recipe_path(run), &[])?;
         let config = ModelConfig::read(&config_path(run))?;
-        let stored: DataSpec;
-        let spec = match spec {
-            Some(spec) => spec,
-            None => {
-                stored = state.progress.data.parse()?;
-                &stored
-            }
-        };
-        let data = access.open(spec, &mut recipe, continued(&config))?;
-        Self::go_on((run, lock), (recipe, config), state, &spec.to_string(), data, compute)
+        let (progress, options) = (&state.progress, recipe.data_options(&access.options));
+        let data = Sources::open(run, spec, &progress.data, &options, &progress.data_fingerprint)?;
+        let name = progress.data.clone();
+        let data = access.prepare(data, &mut recipe, continued(&config))?;
+        Self::go_on((run, lock), (recipe, config), state, &name, data, compute)
     }
 
     /// As [`Trainer::resume`], for a training that [`Trainer::start_on`] started, on the same data set.
@@ -291,15 +290,4 @@ fn describe(name: &str, data: &DataSet) -> String {
         _ => String::new(),
     };
     format!("{name}: {} images trained on, {validated} validated on{aside}", data.train.len())
-}
-
-/// A hash of the number and names of the training images.
-fn fingerprint(source: &dyn ImageSource) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    for index in 0..source.len() {
-        hash.update(source.name(index));
-        hash.update([0]);
-    }
-    hexadecimal(&hash.finalize())
 }

@@ -1,8 +1,9 @@
 //! Training: batches → model → loss → optimizer → checkpoint, reporting events as it goes.
 //!
 //! A run directory is a model directory (`config.json` and `model.safetensors` of the best validation so far) with
-//! `recipe.toml`, `metrics.jsonl`, `training.safetensors` (the state to continue from), `.lock` (held while a training
-//! runs) and `last/` (the model at the last step, once the run has ended or was stopped).
+//! `recipe.toml`, `sources.json` (where the pictures lie, and which count), `metrics.jsonl`, `training.safetensors` (the
+//! state to continue from), `.lock` (held while a training runs) and `last/` (the model at the last step, once the run
+//! has ended or was stopped).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

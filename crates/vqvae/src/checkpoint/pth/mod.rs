@@ -9,6 +9,7 @@
 //! `data/<name>`, one stored (not compressed) entry for each tensor storage.
 
 mod node;
+mod numpy;
 mod unpickle;
 mod value;
 
@@ -16,12 +17,14 @@ mod value;
 mod tests;
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 use zip::{CompressionMethod, ZipArchive};
+
+use crate::system::file_kind::{FileKind, HEAD};
 
 pub use value::{PthValue, StorageType, TensorRef};
 
@@ -102,7 +105,16 @@ impl PthFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PthError> {
         let path = path.as_ref().to_path_buf();
         let refused = |message: String| PthError::Archive { path: path.clone(), message };
-        let file = File::open(&path).map_err(|source| PthError::Open { path: path.clone(), source })?;
+        let opened = |source| PthError::Open { path: path.clone(), source };
+        let mut file = File::open(&path).map_err(opened)?;
+        let mut head = Vec::new();
+        (&mut file).take(HEAD as u64).read_to_end(&mut head).and_then(|_| file.rewind()).map_err(opened)?;
+        match FileKind::of(&head) {
+            FileKind::Torch | FileKind::Unknown => {}
+            // The end of an archive decides; its beginning may be anything.
+            FileKind::Other(name) if name.contains("zip") => {}
+            other => return Err(refused(other.instead("the zip format of torch.save (PyTorch 1.6 and later)"))),
+        }
         let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| {
             refused(format!("{error}; expected the zip format of torch.save (PyTorch 1.6 and later)"))
         })?;

@@ -16,6 +16,14 @@ pub(super) type Result<T, E = String> = std::result::Result<T, E>;
 /// The index of a node in the arena.
 pub(super) type Id = usize;
 
+/// A type of NumPy's, as far as scalars need it.
+#[derive(Clone, Debug)]
+pub(super) struct NumpyType {
+    /// Its code, such as `i8`.
+    pub(super) code: String,
+    pub(super) big_endian: bool,
+}
+
 /// One object of the stack machine.
 pub(super) enum Node<'a> {
     None,
@@ -23,6 +31,10 @@ pub(super) enum Node<'a> {
     Int(i64),
     Float(f64),
     Text(&'a str),
+    /// Text that was made while reading.
+    OwnText(String),
+    Bytes(Vec<u8>),
+    NumpyType(NumpyType),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
@@ -65,11 +77,14 @@ impl<'n, 'a> Copier<'n, 'a> {
             return Err(format!("expected at most {MAX_VALUES} values"));
         }
         Ok(match &self.nodes[id] {
-            Node::None | Node::Global { .. } | Node::Storage { .. } => PthValue::None,
+            Node::None | Node::Global { .. } | Node::Storage { .. } | Node::Bytes(_) | Node::NumpyType(_) => {
+                PthValue::None
+            }
             Node::Bool(value) => PthValue::Bool(*value),
             Node::Int(value) => PthValue::Int(*value),
             Node::Float(value) => PthValue::Float(*value),
             Node::Text(text) => PthValue::String(self.text(text)?),
+            Node::OwnText(text) => PthValue::String(self.text(text)?),
             Node::Tuple(items) | Node::List(items) => {
                 PthValue::List(items.iter().map(|&item| self.value(item, depth + 1)).collect::<Result<_>>()?)
             }

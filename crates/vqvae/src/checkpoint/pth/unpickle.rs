@@ -1,7 +1,7 @@
 //! A bounded reader of Python's pickle format, protocol 2, as `torch.save` writes it.
 //!
 //! A pickle is a program for a small stack machine; Python's own reader lets it call any function. This one knows
-//! four callables (a dictionary, a tensor view, a parameter, a size) and turns every other call into an inert object.
+//! few callables (a dictionary, a tensor view, a parameter, a size, NumPy's scalars) and turns every other call into an inert object.
 //! Nodes live in one arena and refer to each other by index, so that shared and even cyclic references cost nothing
 //! until [`unpickle`] copies the result out, within limits of its own.
 //!
@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 
 use super::node::{Copier, Id, Node, Result};
+use super::numpy;
 use super::value::{PthValue, StorageType, TensorRef};
 
 /// Most operations that a pickle may hold. A VQ-VAE-2 with its optimizer has about ten thousand.
@@ -182,8 +183,13 @@ impl<'a> Machine<'a> {
                 let built_from = self.pop()?;
                 let object = self.top()?;
                 // A dictionary's state is its attributes, which are no items of it.
-                if let Node::Object { state, .. } = &mut self.nodes[object] {
-                    *state = Some(built_from);
+                // A NumPy type's state is its version, its byte order, and more.
+                let order = self.tuple(built_from).and_then(|fields| fields.get(1)).map(|&order| &self.nodes[order]);
+                let big_endian = matches!(order, Some(Node::Text(">")));
+                match &mut self.nodes[object] {
+                    Node::Object { state, .. } => *state = Some(built_from),
+                    Node::NumpyType(kind) => kind.big_endian = big_endian,
+                    _ => {}
                 }
             }
             b'.' => return self.pop().map(Some),
@@ -335,7 +341,11 @@ impl<'a> Machine<'a> {
                 self.stack.push(first);
                 return Ok(());
             }
-            _ => Node::Object { items: Vec::new(), state: None },
+            _ => {
+                let arguments: Vec<&Node<'a>> =
+                    self.tuple(arguments).unwrap_or_default().iter().take(4).map(|&id| &self.nodes[id]).collect();
+                numpy::call(module, name, &arguments)?.unwrap_or(Node::Object { items: Vec::new(), state: None })
+            }
         };
         self.push(node);
         Ok(())
