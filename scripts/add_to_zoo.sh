@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Makes models/NAME from a training's run directory and measures it.
 #
-#   [SIZE=WxH] scripts/add_to_zoo.sh RUN NAME DATA SAMPLE...
+#   scripts/add_to_zoo.sh RUN NAME DATA SAMPLE...
 #
-# DATA is the data that RUN was trained on, as for `ksom train`; each SAMPLE a picture to show in the card. With SIZE
-# the figures are those of pictures of that size, otherwise of what training validated on. Weights are stored as 16-bit
+# DATA is the data that RUN was trained on, as for `ksom train`; each SAMPLE a picture to show in the card. The
+# figures are those of the pictures that training validated on, whole and at their own size. Weights are stored as 16-bit
 # floats if that changes the validation error by less than 0.1 %. Of the training's log every tenth line is kept. The
 # folder becomes the package ksom-model-NAME; by hand come its description and card (README.md: the tests tell which
 # figures it lacks), a line in the workspace's Cargo.toml, in models/Cargo.toml and in models/src/lib.rs, and then
@@ -13,12 +13,13 @@ set -euo pipefail
 [ $# -ge 4 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
 run=$1 name=$2 data=$3
 shift 3
+mapfile -t samples < <(realpath "$@")
 here=$(cd "$(dirname "$0")/.." && pwd)
 (cd "$here" && cargo build --release -q --locked --workspace --bins)
 ksom=$(cd "$here" && realpath "${CARGO_TARGET_DIR:-target}")/release/ksom
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
-evaluate() { "$ksom" eval --data "$data" --part valid ${SIZE:+--size "$SIZE"} "$@"; }
+evaluate() { "$ksom" eval --data "$data" --part valid "$@"; }
 mse() { evaluate --quiet --json --model "$1" | jq .mse; }
 
 "$ksom" convert --quiet "$run" "$work/half" --half
@@ -36,9 +37,8 @@ cp -P "$here/models/cifar10-ksom"/LICENSE-* "$model"
 cp "$work/$kept"/{config.json,model.safetensors,recipe.toml} "$model"
 jq -c 'select(.kind != "train" or .step % 100 == 0)' "$run/metrics.jsonl" > "$model/metrics.jsonl"
 evaluate --model "$model" --record
-# The chart names what it was asked to draw.
-(cd "$here/models" && "$ksom" plot --quiet "$name" -o "$name/curve.svg")
-# Of two levels the map is that of the finer one.
-level=$(jq -r 'if .architecture.kind == "vqvae2" then "--level=bottom" else empty end' "$model/config.json")
-"$ksom" map --quiet "$model" ${level:+"$level"} -o "$model/map.png"
-"$ksom" compare --quiet "$@" --model "$model" -o "$model/samples.jpg"
+# Pictures name what they were asked to draw.
+cd "$here/models"
+"$ksom" plot --quiet "$name" -o "$name/curve.svg"
+"$ksom" map --quiet "$name" -o "$name/map.png"
+"$ksom" compare --quiet "${samples[@]}" --model "$name" -o "$name/samples.jpg"

@@ -4,6 +4,8 @@
 mod checkpoints;
 #[path = "cli/codes.rs"]
 mod codes;
+#[path = "cli/environment.rs"]
+mod environment;
 #[path = "cli/experiment.rs"]
 mod experiment;
 #[path = "cli/faults.rs"]
@@ -18,11 +20,24 @@ mod hostile;
 #[path = "cli/hub.rs"]
 mod hub;
 #[cfg(feature = "hub")]
+#[path = "cli/hub_cache.rs"]
+mod hub_cache;
+#[cfg(feature = "hub")]
 #[path = "cli/hub_faults.rs"]
 mod hub_faults;
 #[cfg(feature = "hub")]
+#[path = "cli/hub_names.rs"]
+mod hub_names;
+#[cfg(feature = "hub")]
 #[path = "hub_server/mod.rs"]
 mod hub_server;
+#[cfg(feature = "hub")]
+#[path = "cli/hub_uploads.rs"]
+mod hub_uploads;
+#[path = "cli/judgment.rs"]
+mod judgment;
+#[path = "cli/left_out.rs"]
+mod left_out;
 #[path = "cli/models.rs"]
 mod models;
 #[path = "cli/numerical.rs"]
@@ -34,6 +49,8 @@ mod pictures;
 #[cfg(feature = "hub")]
 #[path = "../examples/pretrained.rs"]
 mod pretrained;
+#[path = "cli/resume.rs"]
+mod resume;
 #[path = "cli/support.rs"]
 mod support;
 #[path = "cli/training.rs"]

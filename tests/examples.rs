@@ -1,5 +1,7 @@
 //! Every example does what it says.
 
+#[path = "../examples/encode_folder.rs"]
+mod encode_folder;
 #[path = "../examples/encode_image.rs"]
 mod encode_image;
 #[path = "../examples/finetune.rs"]
@@ -23,6 +25,25 @@ fn images() -> PathBuf {
 fn quantize_tensors_learns_to_reconstruct() {
     let (first, last) = quantize_tensors::run().unwrap();
     assert!(last < first / 2.0, "{first} → {last}");
+}
+
+#[test]
+fn encode_folder_writes_codes_of_all_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir_all(pictures.join("below")).unwrap();
+    for name in ["a.png", "below/b.png"] {
+        image::RgbImage::new(32, 32).save(pictures.join(name)).unwrap();
+    }
+    std::fs::write(pictures.join("broken.png"), "no picture").unwrap();
+    std::fs::write(pictures.join("c.heic"), "another").unwrap();
+    let output = folder.path().join("codes.safetensors");
+    assert_eq!(encode_folder::run(&pictures, &output).unwrap(), 2);
+    let file = ksom_vqvae::CodesFile::read(&output).unwrap();
+    assert_eq!(file.names, ["a.png", "below/b.png"]);
+    let model = ksom_vqvae::Model::builtin(ksom_vqvae::zoo::DEFAULT, &ksom_vqvae::Compute::cpu()).unwrap();
+    let error = ksom_vqvae::CodesFile::new(&model, "any", vec!["a.png".into()], file.images).unwrap_err().to_string();
+    assert!(error.contains("expected 2 pictures' names, found 1"), "{error}");
 }
 
 #[test]

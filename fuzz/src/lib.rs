@@ -22,8 +22,9 @@ use ksom_vqvae::{Compute, Flow, Model, ModelConfig, Recipe, Trainer};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("checkpoint", checkpoint),
+    ("cifar10", cifar10),
     ("codes", codes),
     ("config", config),
     ("data_spec", data_spec),
@@ -100,6 +101,20 @@ pub fn codes(bytes: &[u8]) {
         for (picture, codes) in CODES_MODEL.decode_images(&file.images).unwrap().iter().zip(&file.images) {
             assert_eq!(picture.dimensions(), (codes.width, codes.height));
         }
+    }
+}
+
+/// CIFAR-10's batches for Python: refused, or pictures of 32×32 and their labels.
+pub fn cifar10(bytes: &[u8]) {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(folder);
+    let training = (1..=5).map(|number| format!("data_batch_{number}"));
+    for name in training.chain(["test_batch".to_string()]) {
+        std::fs::write(FOLDER.join(name), bytes).unwrap();
+    }
+    let spec = DataSpec::of(DataKind::Cifar10, &*FOLDER).unwrap();
+    if let Ok(data) = open(&spec, &DataOptions::default()) {
+        assert_eq!(data.train.image(0).unwrap().dimensions(), (32, 32));
+        assert!(data.train.label(0).is_some());
     }
 }
 

@@ -57,7 +57,9 @@ fn an_experiment_interrupted_and_resumed_gives_the_same_bytes() {
     let [ema, ksom] = &report["configurations"].as_array().unwrap()[..] else { panic!("{report}") };
     assert_eq!((&ema["finished"], &ksom["label"]), (&2.into(), &"KSOM, hard".into()));
     assert!(ema["best_mse"]["std"].as_f64().unwrap() > 0.0);
-    assert_eq!(ema["steps_to_baseline"]["of"], 2);
+    assert_eq!(ema["per_run_to_baseline"]["of"], 2);
+    // The lowest point of the baseline's own mean curve is within 1.1 times itself.
+    assert!(ema["mean_curve_to_baseline"].is_u64(), "{ema}");
     assert!(ksom["runs"][0]["outcome"]["topology"][0]["topographic_error"].is_number());
 
     // Two at a time, stopped in the middle of the first runs, and stopped again.
@@ -93,7 +95,7 @@ fn runs_that_fail_are_reported_and_stop_nothing() {
     assert!(finished.stdout.contains("failed: wild, seed 3: the "), "{}", finished.stdout);
     assert!(finished.stderr.contains("warning: wild, seed 0"), "{}", finished.stderr);
     let table = std::fs::read_to_string(space.path("out/results.md")).unwrap();
-    assert!(table.contains("| wild | – | – | – | – | – | – | 0 | 2 |"), "{table}");
+    assert!(table.contains("| wild | – | – | – | – | – | – | – | 0 | 2 |"), "{table}");
     assert!(table.contains("- wild, seed 0: the ") && !table.contains("out/"), "{table}");
     let results: Value =
         serde_json::from_str(&std::fs::read_to_string(space.path("out/results.json")).unwrap()).unwrap();

@@ -192,7 +192,7 @@ fn a_proposal_leaves_the_branch_alone() {
     space.train("other", 1);
     space.set("HF_TOKEN", OWNER_TOKEN);
     let pushed = space.json(&["push", "other", "owner/tiny", "--create-pr", "--message", "Better"]);
-    assert!(pushed["pull_request"].as_str().unwrap().ends_with("/owner/tiny/discussions"), "{pushed}");
+    assert!(pushed["pull_request"].as_str().unwrap().ends_with("/owner/tiny/discussions/1"), "{pushed}");
     assert_eq!(server.head("owner/tiny", "main").unwrap(), before);
     let pulled = space.json(&["pull", "owner/tiny@refs/pr/1"]);
     assert!(files(&space, pulled["folder"].as_str().unwrap()) == files(&space, "other"));
@@ -286,6 +286,7 @@ fn the_library_pulls_too() {
         token: None,
         cache: space.path("cache"),
         offline: false,
+        without_xet: false,
         timeout: Duration::from_secs(10),
     };
     let mut received = 0;

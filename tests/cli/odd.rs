@@ -248,9 +248,9 @@ fn names_that_are_no_text_and_folders_without_end() {
     space.ok(&["eval", "--data", "odd"]);
     let args = ["train", "--data", "odd", "--out", "run", "--steps", "2", "--set", "size=[8,8]"];
     space.ok(&[&args[..], &TINY].concat());
-    // As arguments: a folder's name may be anything, a picture's is text.
+    // As arguments: names may be anything.
     let path = space.path("odd").join(odd(b"\xFF\xFE.png"));
-    assert_eq!(ends(&space, &["encode".as_ref(), path.as_os_str(), "-o".as_ref(), "c".as_ref()]).code, 2);
+    assert_eq!(ends(&space, &["encode".as_ref(), path.as_os_str(), "-o".as_ref(), "c".as_ref()]).code, 0);
     let folder = space.path("").join(odd(b"run-\xFF"));
     let mut args: Vec<&std::ffi::OsStr> = ["train", "--data", "odd", "--steps", "2", "--out"].map(AsRef::as_ref).into();
     args.push(folder.as_os_str());
@@ -259,7 +259,7 @@ fn names_that_are_no_text_and_folders_without_end() {
     ends(&space, &["train".as_ref(), "--resume".as_ref(), "--out".as_ref(), folder.as_os_str()]);
     // A folder that is below itself.
     std::os::unix::fs::symlink(".", space.path("odd/loop")).unwrap();
-    assert_eq!(ends(&space, &["encode", "odd", "-o", "c.safetensors"]).code, 1);
+    assert_eq!(ends(&space, &["encode", "odd", "-o", "c.safetensors"]).code, 0);
     for pattern in ["[", "***", "**/**/**/[", "a**b", "[z-a]*", "{a,b", "\\"] {
         assert_ne!(ends(&space, &["encode", pattern, "-o", "c.safetensors"]).code, 0, "{pattern}");
     }

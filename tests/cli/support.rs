@@ -70,11 +70,12 @@ impl Workspace {
         command.current_dir(self.folder.path());
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if name.starts_with("HF_") || name.to_ascii_lowercase().ends_with("_proxy") {
+            let of_the_hub = name.starts_with("HF_") || name.starts_with("HUGGING") || name == "TRANSFORMERS_OFFLINE";
+            if of_the_hub || name.to_ascii_lowercase().ends_with("_proxy") {
                 command.env_remove(name);
             }
         }
-        command.env_remove("HUGGINGFACE_HUB_CACHE").env("HF_HOME", self.path("hf"));
+        command.env("HF_HOME", self.path("hf"));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
 

@@ -164,8 +164,9 @@ fn finetuning_goes_on_from_a_model() {
     space.train("base", 0);
     let before = std::fs::read(space.path("base/model.safetensors")).unwrap();
     let args = ["finetune", "base", "--data", "data", "--out", "run", "--steps", "60", "--set", "validate_every=20"];
-    let report = space.json(&[&args[..], &["--set", "size=[32,32]", "--set", "batch_size=4"]].concat());
-    let (mse_before, mse_after) = (report["mse_before"].as_f64().unwrap(), report["mse_after"].as_f64().unwrap());
+    let report = space.json(&[&args[..], &["--set", "lr=1e-3", "--set", "batch_size=4"]].concat());
+    let of = |when: &str| report["validation_mse_".to_string() + when].as_f64().unwrap();
+    let (mse_before, mse_after) = (of("before"), of("after"));
     assert!(mse_after < mse_before, "{mse_before} → {mse_after}");
     assert_eq!(std::fs::read(space.path("base/model.safetensors")).unwrap(), before);
 
@@ -177,7 +178,7 @@ fn finetuning_goes_on_from_a_model() {
 
     // Run to its end it has nothing left to do, and says the same.
     let again = space.json(&["finetune", "--out", "run", "--resume"]);
-    assert_eq!((&again["mse_after"], &again["base_model"]), (&report["mse_after"], &"base".into()));
+    assert_eq!((&again["after"], &again["base_model"]), (&report["after"], &"base".into()));
     let text = space.ok(&["finetune", "--out", "run", "--resume"]).stdout;
     assert!(text.contains(" before, ") && text.contains("ksom reconstruct"), "{text}");
 }
@@ -230,7 +231,7 @@ fn a_finetuning_that_only_harms_changes_nothing() {
     let more = ["--steps", "400", "--set", "lr=1", "--set", "validate_every=2", "--patience", "3"];
     let report = finetune(&space, "run", &more);
     assert_eq!((&report["early"], &report["steps"], &report["best"]["step"]), (&true.into(), &6.into(), &0.into()));
-    assert_eq!(report["mse_after"], report["mse_before"]);
+    assert_eq!(report["validation_mse_after"], report["validation_mse_before"]);
     assert_eq!(report["after"], report["before"]);
     assert_same_file(&space.path("base/model.safetensors"), &space.path("run/model.safetensors"));
     // It has come to its end, and stays there; without patience it goes to the last step.
@@ -265,5 +266,5 @@ fn the_built_in_model_can_be_finetuned() {
     let args = ["finetune", "--data", data, "--out", "run", "--steps", "1", "--set", "size=[16,16]"];
     let report = space.json(&[&args[..], &["--set", "batch_size=2"]].concat());
     assert_eq!(report["base_model"], "cifar10-ksom");
-    assert!(report["mse_before"].as_f64().unwrap() > 0.0);
+    assert!(report["validation_mse_before"].as_f64().unwrap() > 0.0);
 }

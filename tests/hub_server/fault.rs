@@ -23,6 +23,8 @@ pub enum Kind {
     Status(u16),
     /// Too many requests: the seconds to wait.
     TooMany(u64),
+    /// The same as the Hub says it in the header `RateLimit`.
+    RateLimited(u64),
     /// This, whatever was asked for.
     Body(Vec<u8>),
     /// Another address.
@@ -61,6 +63,11 @@ impl Kind {
         match self {
             Self::Status(status) => Some(refusal(*status, "", "failing on demand")),
             Self::TooMany(seconds) => Some(refusal(429, "", "too many requests").with("Retry-After", seconds)),
+            Self::RateLimited(seconds) => Some(
+                refusal(429, "", "too many requests")
+                    .with("RateLimit", format!("\"api\";r=0;t={seconds}"))
+                    .with("RateLimit-Policy", "\"fixed window\";\"api\";q=500;w=300"),
+            ),
             Self::Body(bytes) => Some(Response::new(200, bytes.clone())),
             Self::Redirect(address) => Some(Response::new(302, Vec::new()).with("Location", address)),
             Self::Echo => {

@@ -3,6 +3,7 @@
 
 mod fault;
 mod http;
+mod lfs;
 mod routes;
 mod store;
 
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use fault::{Fault, Kind};
 use http::{Request, Response};
 use store::Store;
+pub use store::Transfer;
 
 /// A token that may read and write everything of `owner`.
 pub const OWNER_TOKEN: &str = "hf_OwnerOfTheLoopback";
@@ -67,6 +69,17 @@ impl HubServer {
     /// From now on every connection is closed without a word, or served again.
     pub fn set_down(&self, down: bool) {
         lock(&self.state).down = down;
+    }
+
+    /// How large files are to come from now on.
+    pub fn set_transfer(&self, transfer: Transfer) {
+        lock(&self.state).store.transfer = transfer;
+    }
+
+    /// Whether somebody asked about every large file that was uploaded.
+    pub fn all_verified(&self) -> bool {
+        let store = &lock(&self.state).store;
+        store.objects.keys().all(|oid| store.verified.contains(oid))
     }
 
     /// The requests so far, as `METHOD path`; forgets them.

@@ -3,13 +3,10 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::http::{Request, Response};
-use super::refusal;
-use super::store::{Change, Repository, Store, Who, hexadecimal, is_large};
-
-const LFS_JSON: &str = "application/vnd.git-lfs+json";
+use super::store::{Change, Repository, Store, Who, is_large};
+use super::{lfs, refusal};
 
 /// Answers a request.
 pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response {
@@ -44,7 +41,12 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
             }
         }
         // The address is the permission.
-        ("PUT", ["lfs", oid]) => lfs_upload(request, store, oid),
+        ("PUT" | "POST", ["lfs", ..]) if who != Who::Nobody => {
+            refusal(400, "", "a token was sent to where it does not belong")
+        }
+        ("PUT", ["lfs", oid]) => lfs::upload(request, store, oid),
+        ("PUT", ["lfs", oid, part]) => lfs::upload_part(request, store, oid, part),
+        ("POST", ["lfs", oid]) => lfs::join_parts(request, store, oid),
         ("POST" | "PUT", _) if who == Who::Nobody => refusal(401, "", "Access to this resource needs a token"),
         ("POST" | "PUT", _) if who == Who::Reader => refusal(403, "", "This token may read, but not write"),
         ("POST", ["api", "models", owner, name, "branch", branch]) => {
@@ -53,8 +55,10 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
         ("POST", ["api", "models", owner, name, "preupload", revision]) => {
             with(store, who, owner, name, |r| preupload(request, r, revision))
         }
+        ("POST", ["lfs-verify", oid]) => lfs::verify(request, store, oid),
         ("POST", [owner, name, "info", "lfs", "objects", "batch"]) if name.ends_with(".git") => {
-            with(store, who, owner, name.trim_end_matches(".git"), |_| lfs_batch(request, endpoint))
+            let transfer = store.transfer;
+            with(store, who, owner, name.trim_end_matches(".git"), |_| lfs::batch(request, transfer, endpoint))
         }
         ("POST", ["api", "models", owner, name, "commit", revision]) => {
             commit(request, store, owner, name, revision, endpoint)
@@ -191,41 +195,9 @@ fn preupload(request: &Request, repository: &Repository, revision: &str) -> Resp
     Response::json(200, &json!({ "files": modes }))
 }
 
-fn lfs_batch(request: &Request, endpoint: &str) -> Response {
-    let accepted = [("accept", LFS_JSON), ("content-type", LFS_JSON)];
-    if let Some((name, value)) = accepted.iter().find(|(name, value)| request.header(name) != Some(value)) {
-        return refusal(400, "", &format!("{name} should be {value}"));
-    }
-    let body = request.json().unwrap_or_default();
-    let objects: Option<Vec<Value>> = body["objects"].as_array().and_then(|objects| {
-        objects
-            .iter()
-            .map(|object| {
-                let (oid, size) = (object["oid"].as_str()?, object["size"].as_u64()?);
-                let upload = json!({"upload": {"href": format!("{endpoint}/lfs/{oid}"), "header": {}}});
-                (oid.len() == 64).then(|| json!({"oid": oid, "size": size, "authenticated": true, "actions": upload}))
-            })
-            .collect()
-    });
-    match (body["operation"].as_str(), body["hash_algo"].as_str(), objects) {
-        (Some("upload"), Some("sha256"), Some(objects)) => {
-            Response::json(200, &json!({"transfer": "basic", "objects": objects}))
-        }
-        _ => refusal(422, "", "a batch has operation upload, hash_algo sha256 and objects with oid and size"),
-    }
-}
-
-fn lfs_upload(request: &Request, store: &mut Store, oid: &str) -> Response {
-    if hexadecimal(&Sha256::digest(&request.body)) != oid {
-        return refusal(400, "", "the contents are not those that were announced");
-    }
-    store.objects.insert(oid.to_string(), request.body.clone());
-    Response::new(200, Vec::new())
-}
-
 fn commit(request: &Request, store: &mut Store, owner: &str, name: &str, revision: &str, endpoint: &str) -> Response {
     let id = format!("{owner}/{name}");
-    let Store { repositories, objects } = store;
+    let Store { repositories, objects, .. } = store;
     let Some(repository) = repositories.get_mut(&id) else {
         return refusal(404, "RepoNotFound", "Repository not found");
     };
@@ -272,6 +244,9 @@ fn changes(body: &[u8], objects: &std::collections::HashMap<String, Vec<u8>>) ->
         let path = value["path"].as_str().filter(|path| !path.is_empty()).ok_or("a line has no path")?.to_string();
         let bytes = match line["key"].as_str() {
             Some("file") if value["encoding"] == "base64" => {
+                if is_large(&path) {
+                    return Err(format!("Your push was rejected because it contains binary files: {path}"));
+                }
                 let content = value["content"].as_str().ok_or("a file has no content")?;
                 Some(BASE64_STANDARD.decode(content).map_err(|error| error.to_string())?)
             }

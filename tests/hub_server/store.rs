@@ -1,6 +1,6 @@
 //! Repositories with their commits, and who may do what.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use sha1::Sha1;
@@ -17,6 +17,30 @@ pub struct Store {
     pub repositories: BTreeMap<String, Repository>,
     /// Uploaded large files by SHA-256, until a commit names them.
     pub objects: HashMap<String, Vec<u8>>,
+    /// Their parts, by number.
+    pub parts: HashMap<String, BTreeMap<usize, Vec<u8>>>,
+    /// Files that somebody asked about after their upload.
+    pub verified: HashSet<String>,
+    /// How large files come.
+    pub transfer: Transfer,
+}
+
+/// How the server wants large files to come.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transfer {
+    /// In one piece.
+    #[default]
+    Basic,
+    /// In one piece, with a header that the server names.
+    WithHeader,
+    /// In pieces of so many bytes.
+    Multipart(usize),
+    /// By xet where that is offered, else in one piece. There is no xet here.
+    Xet,
+    /// By a way that nobody knows.
+    Unknown,
+    /// Not at all.
+    Refused,
 }
 
 type Tree = BTreeMap<String, Arc<File>>;

@@ -16,6 +16,7 @@ pub fn on(error: &anyhow::Error) -> Option<&'static str> {
         Error::NoTraining { .. } => "start the training without --resume",
         Error::TrainingExists { .. } => "resume it with --resume, or choose another folder",
         Error::NoData { .. } => "or name some with --data",
+        Error::NoPictures { .. } => "name their new place with --data",
         Error::TooFewImages { .. } => "such as --set valid_fraction=0.5",
         Error::Sides { .. } => "--set 'size=[WIDTH,HEIGHT]'",
         Error::NotFinite { .. } => "--set lr=...",

@@ -1,38 +1,52 @@
-//! A model before and after fine-tuning: figures, and a picture to look at.
+//! A model before and after fine-tuning, judged on pictures that neither training nor early stopping used: figures, what
+//! they are worth, and a picture to look at.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use image::RgbImage;
+use ksom_datasets::Preprocess;
 use ksom_datasets::sets::NamedSource;
-use ksom_vqvae::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use ksom_datasets::sources::Subset;
+use ksom_vqvae::evaluation::metrics::PictureQuality;
+use ksom_vqvae::evaluation::{EvaluateOptions, Evaluation, PairedChange, evaluate, paired_change};
+use ksom_vqvae::figures::{Sheet, SheetCell, SheetRow, decibels, fit};
 use ksom_vqvae::record::record_evaluation;
 use ksom_vqvae::{Model, Trainer};
 use serde::Serialize;
 
 use crate::files::write_picture;
+use crate::output::{grouped, pictures, sides};
 use crate::progress::Counter;
 use crate::settings::Settings;
-use crate::sheet::{ROWS, sheet, shown};
+use crate::sheet::ROWS;
 
 /// Where the picture goes in a run directory.
 const PICTURE: &str = "before-after.png";
 /// The longest side of a picture there.
 const LONGEST_SIDE: u32 = 256;
+/// At most so many pictures of a data set's own test part are judged on, spread evenly over it.
+const MOST_JUDGED: usize = 1000;
+const BATCH: usize = 64;
 
-/// Both models on the validation pictures.
+/// Both models on the same pictures, whole and at their own size.
 #[derive(Serialize)]
 pub struct Comparison {
+    /// Which pictures these are, of how many.
+    pub judged_on: String,
     pub before: Figures,
     pub after: Figures,
+    /// How the error changed, and how sure that is.
+    pub change: Option<PairedChange>,
     /// Originals beside what both models make of them.
     pub picture: PathBuf,
 }
 
-/// The means over the validation sets.
+/// The means over the pictures.
 #[derive(Serialize)]
 pub struct Figures {
-    /// In normalized units of each model.
+    /// Of pixels in 0..255.
     pub mse: f64,
     pub psnr: f64,
     pub ssim: f64,
@@ -40,29 +54,56 @@ pub struct Figures {
     pub codes_in_use: Vec<usize>,
 }
 
-/// Measures the base model and the best of the run (that of `step`) on the run's validation pictures, records the
-/// latter's figures, and draws some of the pictures.
-pub fn compare(base: &Model, trainer: &Trainer, step: u64, run: &Path, settings: &Settings) -> Result<Comparison> {
+/// Measures the base model and the best of the run (that of `step`) on the pictures that are kept for it, records the
+/// latter's figures, and draws some of the pictures; nothing where no picture was kept.
+pub fn compare(
+    (base, base_name): (&Model, &str),
+    trainer: &Trainer,
+    step: u64,
+    run: &Path,
+    settings: &Settings,
+) -> Result<Option<Comparison>> {
     let tuned = Model::load(run, base.compute())?;
-    let sets = &trainer.data().valid;
+    let (sets, judged_on) = judged(trainer)?;
     let total: usize = sets.iter().map(|(_, source)| source.len()).sum();
-    let counter = Counter::new(&settings.console, 2 * total, "pictures compared");
-    let before = measure(base, trainer, &|done| counter.set(done))?;
-    let after = measure(&tuned, trainer, &|done| counter.set(total + done))?;
-    record_evaluation(run, step, "validation pictures", &after)?;
+    if total == 0 {
+        return Ok(None);
+    }
+    let counter = Counter::new(&settings.console, 2 * total, "pictures judged");
+    let before = measure(base, &sets, &|done| counter.set(done))?;
+    let after = measure(&tuned, &sets, &|done| counter.set(total + done))?;
+    let alike = [base, &tuned].map(|model| model.config().preprocessing.normalization);
+    let mse_before = before.iter().map(|(_, set)| set.mse).sum::<f64>() / before.len() as f64;
+    let name = sets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    record_evaluation(run, step, &name, &after, (alike[0] == alike[1]).then_some(mse_before))?;
     let picture = run.join(PICTURE);
-    write_picture(&picture, &draw(base, &tuned, sets)?)?;
-    Ok(Comparison { before: figures(&before), after: figures(&after), picture })
+    write_picture(&picture, &draw((base, base_name), (&tuned, run), &sets)?)?;
+    let errors = [&before, &after].map(|sets| qualities(sets).iter().map(|quality| quality.mse).collect::<Vec<_>>());
+    let change = paired_change(&errors[0], &errors[1]);
+    Ok(Some(Comparison { judged_on, before: figures(&before), after: figures(&after), change, picture }))
 }
 
-fn measure(model: &Model, trainer: &Trainer, progress: &dyn Fn(usize)) -> Result<Vec<(String, Evaluation)>> {
-    let options = EvaluateOptions {
-        preprocess: trainer.preprocess(),
-        batch_size: trainer.recipe().training.batch_size,
-        full: true,
-    };
+/// The pictures to judge on: those set aside, or the data set's own test part, up to a bound.
+fn judged(trainer: &Trainer) -> Result<(Vec<NamedSource>, String)> {
+    let test = &trainer.data().test;
+    let all: usize = test.iter().map(|(_, source)| source.len()).sum();
+    if all <= MOST_JUDGED {
+        return Ok((test.clone(), format!("{} that neither training nor early stopping saw", pictures(all))));
+    }
+    let mut sets: Vec<NamedSource> = Vec::new();
+    for (name, source) in test {
+        let most = (MOST_JUDGED * source.len()).div_ceil(all);
+        let spread = (0..most).map(|at| at * source.len() / most).collect();
+        sets.push((name.clone(), Arc::new(Subset::new(source.clone(), spread)?)));
+    }
+    let taken: usize = sets.iter().map(|(_, source)| source.len()).sum();
+    Ok((sets, format!("{} of the {} of the test part", grouped(taken), pictures(all))))
+}
+
+fn measure(model: &Model, sets: &[NamedSource], progress: &dyn Fn(usize)) -> Result<Vec<(String, Evaluation)>> {
+    let options = EvaluateOptions { preprocess: Preprocess::default(), batch_size: BATCH, full: true };
     let (mut results, mut done) = (Vec::new(), 0);
-    for (name, source) in &trainer.data().valid {
+    for (name, source) in sets {
         let evaluation = evaluate(model, source, &options, &mut |images| progress(done + images))?;
         done += evaluation.images;
         results.push((name.clone(), evaluation));
@@ -70,39 +111,35 @@ fn measure(model: &Model, trainer: &Trainer, progress: &dyn Fn(usize)) -> Result
     Ok(results)
 }
 
+fn qualities(sets: &[(String, Evaluation)]) -> Vec<PictureQuality> {
+    sets.iter().flat_map(|(_, set)| set.pictures.iter().copied()).collect()
+}
+
 fn figures(sets: &[(String, Evaluation)]) -> Figures {
-    let mean = |value: &dyn Fn(&Evaluation) -> f64| {
-        sets.iter().map(|(_, set)| value(set)).sum::<f64>() / sets.len().max(1) as f64
-    };
-    let quality = |set: &Evaluation, value: fn(&ksom_vqvae::evaluation::Quality) -> f64| {
-        set.quality.as_ref().map_or(f64::NAN, value)
-    };
-    Figures {
-        mse: mean(&|set| set.mse),
-        psnr: mean(&|set| quality(set, |quality| quality.psnr)),
-        ssim: mean(&|set| quality(set, |quality| quality.ssim)),
-        codes_in_use: sets
-            .first()
-            .map(|(_, set)| set.levels.iter().map(|l| l.codes_in_use).collect())
-            .unwrap_or_default(),
-    }
+    let nothing = PictureQuality { mse: f64::NAN, psnr: f64::NAN, ssim: f64::NAN };
+    let PictureQuality { mse, psnr, ssim } = PictureQuality::mean(&qualities(sets)).unwrap_or(nothing);
+    let codes_in_use = sets.first().map(|(_, set)| set.levels.iter().map(|level| level.codes_in_use).collect());
+    Figures { mse, psnr, ssim, codes_in_use: codes_in_use.unwrap_or_default() }
 }
 
 /// Rows of original, before, after.
-fn draw(base: &Model, tuned: &Model, sets: &[NamedSource]) -> Result<RgbImage> {
-    let pictures = sets.iter().flat_map(|(_, source)| (0..source.len()).map(move |index| source.image(index)));
+fn draw((base, base_name): (&Model, &str), (tuned, run): (&Model, &Path), sets: &[NamedSource]) -> Result<RgbImage> {
+    let pictures = sets.iter().flat_map(|(_, source)| (0..source.len()).map(move |index| (source, index)));
     let mut rows = Vec::new();
-    for original in pictures.take(ROWS) {
-        let mut original = original?;
-        if original.width().max(original.height()) > LONGEST_SIDE {
-            original = shown(&original, LONGEST_SIDE);
-        }
-        let mut row = vec![shown(&original, LONGEST_SIDE)];
+    for (source, index) in pictures.take(ROWS) {
+        let original = source.image(index)?;
+        let (picture, scale) = fit(&original, LONGEST_SIDE);
+        let caption = format!("{}, {scale}", sides(&[original.width(), original.height()]));
+        let mut cells = vec![SheetCell { picture, caption }];
         for model in [base, tuned] {
-            let decoded = model.decode_images(&model.encode_images(std::slice::from_ref(&original))?)?;
-            row.extend(decoded.iter().map(|picture| shown(picture, LONGEST_SIDE)));
+            for decoded in model.reconstruct_images(std::slice::from_ref(&original))? {
+                let PictureQuality { psnr, ssim, .. } = PictureQuality::measure(&original, &decoded)?;
+                let caption = format!("{}, SSIM {ssim:.3}", decibels(psnr));
+                cells.push(SheetCell { picture: fit(&decoded, LONGEST_SIDE).0, caption });
+            }
         }
-        rows.push(row);
+        rows.push(SheetRow { title: source.name(index), cells });
     }
-    Ok(sheet(&rows))
+    let columns = vec!["original".to_string(), format!("before: {base_name}"), format!("after: {}", run.display())];
+    Ok(Sheet { columns, rows, ..Sheet::default() }.draw()?)
 }

@@ -81,8 +81,19 @@ pub fn install_panic_hook() {
 /// A panic that nobody caught is a bug of this program: says so in a sentence instead of a trace; gives the exit code.
 pub fn report_bug() -> u8 {
     let panic = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
-    say(&format!("error: this is a bug in ksom{panic}. Please report it with the command that led to it"));
+    say(&match lacks_threads(&panic) {
+        true => "error: cannot start another thread: raise the limit on processes (`ulimit -u`), or set \
+                 RAYON_NUM_THREADS to a smaller number"
+            .to_string(),
+        false => format!("error: this is a bug in ksom{panic}. Please report it with the command that led to it"),
+    });
     FAILED
+}
+
+/// Whether a panic says that the system allowed no further thread: libraries that start threads know no other way.
+fn lacks_threads(panic: &str) -> bool {
+    let told = ["failed to spawn thread", "can't spawn worker thread", "thread pool has not been initialized"];
+    told.iter().any(|text| panic.contains(text))
 }
 
 #[cfg(test)]
@@ -94,6 +105,12 @@ mod tests {
     fn causes_are_said_once() {
         let error = anyhow!("no such file").context("cannot read a.png: no such file").context("encoding failed");
         assert_eq!(paragraph(&error), "encoding failed: cannot read a.png: no such file");
+    }
+
+    #[test]
+    fn a_missing_thread_is_no_bug() {
+        assert!(lacks_threads(" (x.rs:1:1): failed to spawn thread: Os { code: 11, kind: WouldBlock }"));
+        assert!(!lacks_threads(" (x.rs:1:1): index out of bounds"));
     }
 
     #[test]

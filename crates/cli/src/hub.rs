@@ -1,9 +1,29 @@
 //! The Hub, where this program was built with it.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ksom_vqvae::hub::{HubModel, HubName, Package, PushOptions, Pushed};
 
 use crate::console::Console;
+use crate::similar::similar_path;
+
+/// Says that a name which is no path here is looked for on the Hub; refuses one that is more likely a mistyped path.
+pub fn check_meant(name: &HubName, console: &Console) -> Result<()> {
+    let hub = ksom_vqvae::Hub::from_env()?;
+    let repository = name.repository();
+    if name.to_string() == repository
+        && let Some(similar) = similar_path(repository)
+        && hub.cached(name).is_err()
+    {
+        bail!(
+            "there is no folder {repository}; did you mean {similar}? If a model on the Hub is meant, `ksom pull \
+             {repository}` fetches it, and it is then known by its name"
+        );
+    }
+    if !hub.offline {
+        console.note(&format!("there is no folder {repository} here: asking {} for it", hub.endpoint));
+    }
+    Ok(())
+}
 
 /// Brings a model into the cache.
 #[cfg(feature = "hub")]
@@ -29,7 +49,7 @@ pub fn pull(name: &HubName, _: &Console) -> Result<HubModel> {
 
 #[cfg(not(feature = "hub"))]
 pub fn push(_: &Package, _: &HubName, _: &PushOptions, _: &Console) -> Result<Pushed> {
-    anyhow::bail!(LEFT_OUT)
+    bail!(LEFT_OUT)
 }
 
 #[cfg(not(feature = "hub"))]

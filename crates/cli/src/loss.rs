@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use image::RgbImage;
-use ksom_vqvae::evaluation::metrics;
+use ksom_vqvae::evaluation::metrics::{self, PictureQuality};
 use ksom_vqvae::{ImageCodes, Model};
 use serde::Serialize;
 
@@ -14,8 +14,8 @@ pub struct Loss {
     /// Mean squared error of pixels in 0..255.
     mse: f64,
     /// In dB; infinite (null in JSON) where nothing was lost.
-    psnr: f64,
-    ssim: f64,
+    pub psnr: f64,
+    pub ssim: f64,
     bits_per_pixel: f64,
 }
 
@@ -28,13 +28,8 @@ impl Loss {
         let num_codes = model.config().quantizer.num_codes;
         let count: usize = codes.levels.iter().map(|grid| grid.codes.len()).sum();
         let pixels = f64::from(codes.width) * f64::from(codes.height);
-        let mse = metrics::mse(original, reconstruction)?;
-        Ok(Self {
-            mse,
-            psnr: metrics::psnr(mse),
-            ssim: metrics::ssim(original, reconstruction)?,
-            bits_per_pixel: metrics::bits_per_pixel(num_codes, count as f64, pixels),
-        })
+        let PictureQuality { mse, psnr, ssim } = PictureQuality::measure(original, reconstruction)?;
+        Ok(Self { mse, psnr, ssim, bits_per_pixel: metrics::bits_per_pixel(num_codes, count as f64, pixels) })
     }
 
     /// The mean over pictures of each measure.

@@ -4,7 +4,6 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod advice;
-#[cfg(feature = "mimalloc")]
 mod allocator;
 mod arguments;
 mod before_after;
@@ -25,6 +24,7 @@ mod pictures;
 mod progress;
 mod settings;
 mod sheet;
+mod similar;
 mod training;
 #[cfg(feature = "hub")]
 mod transfer;
@@ -38,7 +38,6 @@ use crate::command_line::{Cli, Command};
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
-    #[cfg(feature = "mimalloc")]
     allocator::keep_freed_memory();
     failure::install_panic_hook();
     // Exits with 2 on wrong usage, and with 0 for --help and --version.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::checkpoint::weights_path;
-use ksom_vqvae::hub::{HubModel, HubName};
+use ksom_vqvae::hub::{CardOptions, HubModel, HubName, Package};
 use ksom_vqvae::system::write_atomic;
 use ksom_vqvae::zoo::{self, ModelFiles};
 use ksom_vqvae::{Compute, Model, ModelConfig};
@@ -34,12 +34,14 @@ pub struct FoundModel {
 pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
     let found = |place| Ok(FoundModel { name: name.to_string(), place });
     if Path::new(name).exists() {
+        warn_of_untrained(Path::new(name), settings);
         return found(Place::Directory(PathBuf::from(name)));
     }
     if let Some(files) = zoo::find(name) {
         return Ok(built_in(files));
     }
     if let Ok(hub_name) = name.parse::<HubName>() {
+        hub::check_meant(&hub_name, &settings.console)?;
         let pulled = hub::pull(&hub_name, &settings.console)
             .with_context(|| format!("there is no folder {name}, and it cannot be had from the Hub"))?;
         return found(Place::Hub(pulled));
@@ -49,6 +51,27 @@ pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
         "model {name:?} is neither a folder that exists, nor a built-in model ({known}), nor owner/name on the Hub: \
          check the path"
     )
+}
+
+/// Says so where a folder holds the weights that a training began with. (That it holds no model at all is told when it is
+/// loaded.)
+fn warn_of_untrained(folder: &Path, settings: &Settings) {
+    let untrained = ModelConfig::read(&folder.join("config.json")).is_ok_and(|config| config.is_untrained());
+    if !untrained {
+        return;
+    }
+    let (last, folder) = (folder.join("last"), folder.display());
+    let stopped = match last.is_dir() {
+        true => format!(", or use {}, the model as it stood when it was stopped", last.display()),
+        false => String::new(),
+    };
+    settings.console.warn(
+        &format!(
+            "{folder} holds an untrained model: its training was stopped before the first validation. Go on with `ksom \
+             train --out {folder} --resume`{stopped}"
+        ),
+        None,
+    );
 }
 
 /// Finds the model that was asked for; where none was, that of the zoo which fits pictures of the size of the first.
@@ -65,6 +88,11 @@ pub fn find_fitting(
     let name = files.name;
     settings.console.note(&format!("model: {name}, which fits a picture of {width}×{height}, as the first is"));
     Ok(built_in(files))
+}
+
+/// The model in a folder, by the name that it is known by.
+pub fn in_folder(name: &str, folder: PathBuf) -> FoundModel {
+    FoundModel { name: name.to_string(), place: Place::Directory(folder) }
 }
 
 /// A model of the zoo.
@@ -133,11 +161,21 @@ impl FoundModel {
         Ok(())
     }
 
+    /// Its files as they go to the Hub under another name.
+    pub fn pack(&self, name: &HubName, options: &CardOptions) -> Result<Package> {
+        Ok(match &self.place {
+            Place::BuiltIn(files) => {
+                Package::of_contents(files.name, name, options, (files.config, files.weights, files.metrics))?
+            }
+            Place::Directory(folder) | Place::Hub(HubModel { folder, .. }) => Package::new(folder, name, options)?,
+        })
+    }
+
     /// What it is called for the record, and its commit if it came from the Hub.
     pub fn origin(&self) -> (String, Option<String>) {
         match &self.place {
             Place::BuiltIn(files) => (files.name.to_string(), None),
-            Place::Directory(folder) => (folder.display().to_string(), None),
+            Place::Directory(_) => (self.name.clone(), None),
             Place::Hub(model) => (model.repository.clone(), Some(model.commit.clone())),
         }
     }

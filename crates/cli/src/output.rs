@@ -28,6 +28,8 @@ pub trait Report: Serialize {
 /// A part of a text.
 pub enum Block {
     Line(String),
+    /// What could be done next, or where something lies: left out when only results are wanted.
+    Hint(String),
     /// Names and values, the values aligned.
     Fields(Vec<(&'static str, String)>),
     /// A header and rows of as many cells; columns of numbers are aligned right.
@@ -42,8 +44,9 @@ pub fn print(report: &impl Report, settings: &Settings) -> Result<u8> {
     let mut text = if settings.json {
         serde_json::to_string_pretty(report).context("cannot write the result as JSON")?
     } else {
-        let blocks: Vec<String> = report.blocks().iter().map(render).collect();
-        printable(&blocks.join("\n"))
+        let blocks = report.blocks();
+        let shown = blocks.iter().filter(|block| !(settings.console.quiet && matches!(block, Block::Hint(_))));
+        printable(&shown.map(render).collect::<Vec<_>>().join("\n"))
     };
     text.push('\n');
     let mut out = stdout().lock();
@@ -53,7 +56,7 @@ pub fn print(report: &impl Report, settings: &Settings) -> Result<u8> {
 
 fn render(block: &Block) -> String {
     match block {
-        Block::Line(line) => line.clone(),
+        Block::Line(line) | Block::Hint(line) => line.clone(),
         Block::Fields(fields) => {
             let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
             let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect();
@@ -125,9 +128,16 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// `one picture`, `3 pictures`.
+/// `1 picture`, `3,000 pictures`.
 pub fn pictures(count: usize) -> String {
-    if count == 1 { "1 picture".to_string() } else { format!("{count} pictures") }
+    if count == 1 { "1 picture".to_string() } else { format!("{} pictures", grouped(count)) }
+}
+
+/// A whole number with commas between its thousands.
+pub fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group));
+    groups.collect::<Vec<_>>().join(",")
 }
 
 /// A grid's or picture's sides.
@@ -163,6 +173,7 @@ mod tests {
     fn spans_and_sizes() {
         assert_eq!(duration(59.7), "1 min 00 s");
         assert_eq!(duration(3_725.0), "1 h 02 min");
+        assert_eq!([7, 999, 1_000, 12_345_678].map(grouped), ["7", "999", "1,000", "12,345,678"]);
         assert_eq!(bytes(1_023), "1023 bytes");
         assert_eq!(bytes(1_536), "1.5 KiB");
     }

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
 use ksom_vqvae::Compute;
-use ksom_vqvae::system::parse_device;
+use ksom_vqvae::system::{parse_device, threads};
 
 use crate::arguments::{GlobalArgs, Precision};
 use crate::console::Console;
@@ -25,7 +25,9 @@ impl Settings {
             Precision::F16 => DType::F16,
             Precision::Bf16 => DType::BF16,
         };
-        Self { device: args.device, dtype, portable: args.portable, json: args.json, console: Console::new(args.quiet) }
+        let console = Console::new(args.quiet);
+        start_threads(&console);
+        Self { device: args.device, dtype, portable: args.portable, json: args.json, console }
     }
 
     /// Where and in which type to compute.
@@ -48,6 +50,17 @@ impl Settings {
             bail!(Usage(format!("training is done in f32, not in {}: leave out --dtype", self.dtype.as_str())));
         }
         self.compute()
+    }
+}
+
+/// Starts the threads that compute, and says where these are not those that were asked for.
+fn start_threads(console: &Console) {
+    let threads = threads();
+    if let Some(fewer) = &threads.fewer {
+        console.warn(fewer, None);
+        // candle shares its products out by this variable.
+        // SAFETY: the only other threads are those of the pool, which wait for their first work and read no variables.
+        unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.count.to_string()) };
     }
 }
 

@@ -1,7 +1,7 @@
-//! Pictures side by side on one sheet.
+//! Bare pictures side by side; `ksom_vqvae::figures::Sheet` draws labelled ones.
 
 use image::RgbImage;
-use image::imageops::{FilterType, replace, resize};
+use image::imageops::replace;
 
 /// How many of a command's pictures are shown.
 pub const ROWS: usize = 4;
@@ -32,18 +32,6 @@ pub fn sheet(rows: &[Vec<RgbImage>]) -> RgbImage {
     sheet
 }
 
-/// A picture as large as it is shown: large ones are shrunk to `longest`, small ones enlarged by a whole number.
-pub fn shown(picture: &RgbImage, longest: u32) -> RgbImage {
-    let (width, height) = picture.dimensions();
-    let side = width.max(height).max(1);
-    if side > longest {
-        let shrunk = |of: u32| (u64::from(of) * u64::from(longest) / u64::from(side)).max(1) as u32;
-        return resize(picture, shrunk(width), shrunk(height), FilterType::CatmullRom);
-    }
-    let factor = longest / side;
-    resize(picture, width * factor, height * factor, FilterType::Nearest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,14 +44,5 @@ mod tests {
         let shade = |x, y| sheet.get_pixel(x, y).0[0];
         assert_eq!((shade(1, 2), shade(2, 2), shade(2 + GAP, 0), shade(2 + GAP, 1)), (1, 255, 2, 255));
         assert_eq!((shade(3, 3 + GAP), shade(4, 3 + GAP)), (3, 255));
-    }
-
-    #[test]
-    fn pictures_are_shown_at_one_size() {
-        let size = |width, height| shown(&RgbImage::new(width, height), 128).dimensions();
-        assert_eq!(
-            [size(256, 64), size(32, 20), size(100, 1), size(1, 1000)],
-            [(128, 32), (128, 80), (100, 1), (1, 128)]
-        );
     }
 }

@@ -197,7 +197,9 @@ impl RunReport {
     pub fn next_line(&self, command: &str) -> String {
         let run = shell_word(&self.run.display().to_string());
         if self.stopped.is_some() {
-            format!("next: ksom {command} --out {run} --resume")
+            // The line is to work in every folder.
+            let everywhere = std::path::absolute(&self.run).unwrap_or_else(|_| self.run.clone());
+            format!("next: ksom {command} --out {} --resume", shell_word(&everywhere.display().to_string()))
         } else {
             format!("next: ksom reconstruct photo.jpg -o out.png --side-by-side --model {run}")
         }
@@ -206,6 +208,28 @@ impl RunReport {
 
 /// A word for a shell, quoted where it needs to be.
 pub fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./\\:@+=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_string() } else { format!("\"{text}\"") }
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@+=,".contains(c) || (cfg!(windows) && c == '\\');
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_string()
+    } else if cfg!(windows) {
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn words_come_back_from_a_shell_as_they_were() {
+        for word in ["runs/a", "my runs", "it's", r#"a "b" $HOME `c` \ d"#, "", "ä(1)&*", "-x"] {
+            let command = format!("printf %s {}", shell_word(word));
+            let output = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
+        }
+        assert_eq!(shell_word("runs/a"), "runs/a");
+    }
 }

@@ -165,7 +165,7 @@ impl DatasetError {
 
     /// A picture that cannot be decoded, and why.
     pub(crate) fn image(name: &str, reason: impl ToString) -> Self {
-        Self::Image { name: name.to_owned(), reason: reason.to_string() }
+        Self::Image { name: name.to_owned(), reason: reason.to_string().trim_end().to_owned() }
     }
 
     /// Files that are not laid out as the kind of data set demands.

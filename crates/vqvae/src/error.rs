@@ -165,6 +165,31 @@ pub enum Error {
         /// What was found, and what to do.
         message: String,
     },
+    /// The pictures that a training was started with are not where they were.
+    #[error("{} was started with the pictures in {data}, which cannot be opened: {source}", run.display())]
+    NoPictures {
+        /// The run directory.
+        run: PathBuf,
+        /// The data set.
+        data: String,
+        /// Why it cannot be opened.
+        source: Box<ksom_datasets::DatasetError>,
+    },
+    /// There are other pictures than a training was started with.
+    #[error(
+        "{data} does not hold the training images that {} was started with: {differences}. Any picture of a missing \
+         one's name, in its place, lets the training go on, and so does taking new ones out; or start anew in another \
+         folder",
+        run.display()
+    )]
+    OtherPictures {
+        /// The run directory.
+        run: PathBuf,
+        /// The data set.
+        data: String,
+        /// Which pictures are missing or new.
+        differences: String,
+    },
     /// The training data could not be read.
     #[error(transparent)]
     Data(#[from] ksom_datasets::DatasetError),

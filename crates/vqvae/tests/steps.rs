@@ -153,6 +153,7 @@ fn data() -> DataSet {
         valid,
         test: Vec::new(),
         unreadable: Vec::new(),
+        left_out: Vec::new(),
         passed_over: Default::default(),
         remarks: Default::default(),
     }

@@ -11,7 +11,7 @@ use crate::arguments::ModelArgs;
 use crate::evaluated::{Chosen, PartArgs, PartName, advised};
 use crate::failure::Usage;
 use crate::models;
-use crate::output::{Block, NO_NUMBER, Report, sides, significant, table};
+use crate::output::{Block, NO_NUMBER, Report, grouped, significant, table};
 use crate::progress::Counter;
 use crate::settings::Settings;
 
@@ -19,7 +19,10 @@ use crate::settings::Settings;
 #[derive(Args)]
 #[command(after_help = "Examples:
   ksom eval --data cifar10:data/cifar-10-batches-bin --part test
-  ksom eval --data photos --size 256x256 --model runs/ksom")]
+  ksom eval --data photos --model runs/ksom
+
+Pictures are taken whole, each at its own size, for any model, so figures of several models can be compared. MSE, PSNR and
+SSIM are means over the pictures, each of which counts alike (docs/metrics.md defines them).")]
 pub struct EvalArgs {
     #[command(flatten)]
     pictures: PartArgs,
@@ -36,10 +39,15 @@ pub struct EvalReport {
     model: String,
     data: DataSpec,
     part: PartName,
+    /// Which pictures these are, of how many.
+    pictures: String,
     /// Width and height that pictures were brought to, if they were.
     size: Option<[u32; 2]>,
     /// The mean over the sets of their reconstruction errors, in normalized units.
     mse: f64,
+    /// How pictures were taken, in words.
+    #[serde(skip)]
+    manner: String,
     sets: Vec<SetReport>,
 }
 
@@ -59,7 +67,8 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
         (false, _) => None,
     };
     let model = found.load(&settings.compute()?)?;
-    let Chosen { part, sources, preprocess, _remarks } = args.pictures.choose(&found, &model, &settings.console)?;
+    let Chosen { part, sources, preprocess, taken, _remarks } =
+        args.pictures.choose(&found, &model, &settings.console)?;
 
     let total = sources.iter().map(|(_, source)| source.len()).sum();
     let counter = Counter::new(&settings.console, total, "pictures");
@@ -76,12 +85,11 @@ pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
     if let Some(folder) = record {
         let step = model.config().provenance.steps.unwrap_or(0);
         let measured: Vec<_> = sets.iter().map(|set| (set.set.clone(), set.evaluation.clone())).collect();
-        let data = args.pictures.data.members().iter().filter_map(|member| member.path().file_name());
-        let data: Vec<_> = data.map(|name| name.to_string_lossy()).collect();
-        record_evaluation(folder, step, &data.join(" + "), &measured)?;
+        record_evaluation(folder, step, &args.pictures.name(), &measured, None)?;
     }
     let size = preprocess.size().map(|(width, height)| [width, height]);
-    Ok(EvalReport { model: found.name, data: args.pictures.data, part, size, mse, sets })
+    let manner = args.pictures.manner();
+    Ok(EvalReport { model: found.name, data: args.pictures.data, part, pictures: taken, size, mse, manner, sets })
 }
 
 impl Report for EvalReport {
@@ -92,7 +100,7 @@ impl Report for EvalReport {
             let q = evaluation.quality;
             vec![
                 set.clone(),
-                evaluation.images.to_string(),
+                grouped(evaluation.images),
                 significant(evaluation.mse),
                 cell(q.map(|q| format!("{:.2}", q.mse_255))),
                 cell(q.map(|q| format!("{:.2} dB", q.psnr))),
@@ -128,9 +136,8 @@ impl Report for EvalReport {
             })
         });
         let usage = table(&header, rows.collect());
-        let size = self.size.map(|size| format!(", pictures brought to {}", sides(&size))).unwrap_or_default();
         let mut blocks = vec![
-            Block::Line(format!("{} on {}{size}", self.model, self.data)),
+            Block::Line(format!("{} on {}: {}; {}", self.model, self.data, self.pictures, self.manner)),
             quality,
             Block::Line(String::new()),
             usage,

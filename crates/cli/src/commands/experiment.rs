@@ -1,13 +1,13 @@
 //! `ksom experiment`
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use ksom_datasets::sets::OnUnreadable;
-use ksom_datasets::{DataOptions, DataSpec};
+use ksom_datasets::{DataOptions, DataSpec, open};
 use ksom_vqvae::Flow;
 use ksom_vqvae::experiment::{Experiment, ExperimentOptions, ExperimentResults, Outcome};
 use ksom_vqvae::training::DataAccess;
@@ -17,6 +17,7 @@ use crate::arguments::data_spec;
 use crate::experiment_progress::ExperimentProgress;
 use crate::failure::FAILED;
 use crate::interrupt::Interrupt;
+use crate::left_out::tell_left_out;
 use crate::output::{Block, Report, duration, table};
 use crate::settings::Settings;
 use crate::training::shell_word;
@@ -90,6 +91,10 @@ pub fn run(args: ExperimentArgs, settings: &Settings) -> Result<ExperimentReport
     let on_unreadable = if args.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
     let access = DataAccess { options: DataOptions { on_unreadable, ..DataOptions::default() }, cache: None };
     let options = ExperimentOptions { jobs: args.jobs, access };
+    // What is wrong with data that cannot be opened is for the experiment to say.
+    if let Ok(data) = open(&experiment.data, &options.access.options) {
+        tell_left_out(&data, &settings.console);
+    }
     let before = ExperimentResults::collect(&experiment, &args.out)?;
     let interrupt = Interrupt::listen()?;
     let progress = ExperimentProgress::new(&experiment, &before, &settings.console);
@@ -105,10 +110,15 @@ pub fn run(args: ExperimentArgs, settings: &Settings) -> Result<ExperimentReport
     drop(progress);
     let (ended, runs) = results.ended();
     let files = results.write(&args.out).context("the runs are safe, but the results could not be written")?;
-    let mut command = format!("ksom experiment {}", shell_word(&args.file.display().to_string()));
-    command += &format!(" --out {}", shell_word(&args.out.display().to_string()));
-    if let Some(data) = &args.data {
-        command += &format!(" --data {}", shell_word(&data.to_string()));
+    // The line is to work in every folder.
+    let word = |path: &Path| {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        shell_word(&absolute.display().to_string())
+    };
+    let data = shell_word(&experiment.data.absolute().to_string());
+    let mut command = format!("ksom experiment {} --out {} --data {data}", word(&args.file), word(&args.out));
+    if args.skip_unreadable {
+        command += " --skip-unreadable";
     }
     Ok(ExperimentReport {
         out: args.out,

@@ -3,25 +3,29 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use ksom_vqvae::Trainer;
+use ksom_vqvae::evaluation::{PairedChange, Verdict};
 use ksom_vqvae::record::RecordedMetrics;
-use ksom_vqvae::training::Base;
+use ksom_vqvae::training::{Base, base_folder};
 use serde::Serialize;
 
 use crate::before_after::{Comparison, compare};
 use crate::failure::Usage;
 use crate::models::{self, FoundModel};
-use crate::output::{Block, Report, significant, table};
+use crate::output::{Block, Report, pictures, sides, table};
 use crate::settings::Settings;
 use crate::training::{RunReport, TrainingArgs, announce, drive};
 
-/// Train a given model on with your own pictures
+/// Train a model further, on your own pictures
 #[derive(Args)]
 #[command(after_help = "Examples:
   ksom finetune cifar10-ksom --data photos --out runs/photos
   ksom finetune owner/model --data photos --out runs/photos --only decoder
 
-Pictures can be of any size and shape. A fifth of them is kept from training: fine-tuning ends once six validations on
-those brought nothing better, and RUN holds the best model, which is the one it began with if nothing was better.")]
+Pictures can be of any size and shape, and are not enlarged: parts of them are trained on, as large as the smallest
+picture and as the base model was trained with (64 pixels at least), or of the size that --set 'size=[W,H]' asks for. They
+are cut into three parts: a fifth is validated on, and once six validations brought nothing better the tuning ends; another
+fifth (or the data set's own test part) is kept from all that and judges the base model and the tuned one alike, on whole
+pictures at their own size. RUN holds the model that validated best, which is the one it began with if nothing was better.")]
 pub struct FinetuneArgs {
     /// The model to start from: a model directory, the name of a built-in model, or owner/name[@revision] on the Hub
     /// [default: a built-in one that fits the first picture's size]
@@ -50,11 +54,16 @@ pub struct FinetuneReport {
     base_model: String,
     /// The base model's commit, where it came from the Hub.
     base_revision: Option<String>,
-    /// Validation error of the base model, in normalized units.
-    mse_before: Option<f64>,
+    /// Width and height of the parts that were trained on.
+    size: Option<[u32; 2]>,
+    /// How many pictures were enlarged to that size, because it was asked for.
+    enlarged: usize,
+    /// The base model's error on the parts that early stopping went by, in normalized units: it says when to stop, and
+    /// not how good the model is.
+    validation_mse_before: Option<f64>,
     /// The same of the best model of this run; absent where it was stopped before its first validation.
-    mse_after: Option<f64>,
-    /// More of both, once it has ended.
+    validation_mse_after: Option<f64>,
+    /// Both models on pictures that neither training nor early stopping saw, once it has ended.
     #[serde(flatten)]
     comparison: Option<Comparison>,
     #[serde(flatten)]
@@ -83,19 +92,20 @@ pub fn run(mut args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport
     announce(&trainer, settings);
     let out = args.training.out;
     let run = drive(&mut trainer, out.clone(), settings)?;
+    let (base_model, base_revision) = base.origin();
     let comparison = match run.best {
         Some(best) if run.stopped.is_none() => {
-            Some(compare(&base.load(&compute)?, &trainer, best.step, &out, settings)?)
+            compare((&base.load(&compute)?, &base_model), &trainer, best.step, &out, settings)?
         }
         _ => None,
     };
-    let (base_model, base_revision) = base.origin();
-    let mse_before = RecordedMetrics::read(&out, Some(0)).mse;
     Ok(FinetuneReport {
         base_model,
         base_revision,
-        mse_before,
-        mse_after: run.best.map(|best| best.mse),
+        size: trainer.recipe().data.size,
+        enlarged: trainer.enlarged(),
+        validation_mse_before: RecordedMetrics::validation_mse(&out, 0),
+        validation_mse_after: run.best.map(|best| best.mse),
         comparison,
         run,
     })
@@ -112,43 +122,75 @@ fn recorded_base(trainer: &Trainer, args: &FinetuneArgs, settings: &Settings) ->
     if let Some(asked) = asked {
         bail!("{run} was started from {recorded}, not from {asked}: leave out MODEL, or start anew in another folder");
     }
+    // A folder is looked for where it was, whatever folder this is.
+    if let Some(folder) = base_folder(&args.training.out)?.filter(|folder| folder.exists()) {
+        return Ok(models::in_folder(recorded, folder));
+    }
     let pinned = provenance.base_revision.as_ref().map(|commit| format!("{recorded}@{commit}"));
     models::find(pinned.as_ref().unwrap_or(recorded), settings)
+}
+
+impl FinetuneReport {
+    /// What the comparison comes to, in a sentence or two.
+    fn verdict(&self, comparison: &Comparison) -> String {
+        let Comparison { before, after, change, judged_on, .. } = comparison;
+        let mse = format!("MSE {:.2} before, {:.2} after", before.mse, after.mse);
+        let Some(PairedChange { pictures, change, low, high, verdict }) = change else {
+            return format!("judged on {judged_on}: {mse}");
+        };
+        let percent = |share: f64| format!("{:+.1}", 100.0 * share).replace('-', "−");
+        let interval = match (low, high) {
+            (Some(low), Some(high)) => format!(" (95 % interval {} to {} %)", percent(*low), percent(*high)),
+            _ => String::new(),
+        };
+        let keep = &self.base_model;
+        let says = match verdict {
+            Verdict::Gain => "a gain".to_string(),
+            Verdict::Loss => format!("a loss: keep {keep}; try more pictures, fewer --steps or a lower --set lr"),
+            Verdict::WithinNoise if self.run.best.is_some_and(|best| best.step == 0) => format!(
+                "no gain: nothing better than {keep} was found, so RUN holds it as it was; try more pictures or another \
+                 --set lr"
+            ),
+            Verdict::WithinNoise => {
+                format!("no gain worth keeping: the change is within the noise of {pictures} pictures; keep {keep}")
+            }
+            Verdict::TooFewPictures => {
+                format!("{} cannot tell a gain from chance: give more pictures", crate::output::pictures(*pictures))
+            }
+        };
+        format!("judged on {judged_on}: {mse}: {} %{interval}: {says}", percent(*change))
+    }
 }
 
 impl Report for FinetuneReport {
     fn blocks(&self) -> Vec<Block> {
         let mut blocks = vec![Block::Line(self.run.headline())];
-        blocks.push(Block::Line(match (self.mse_before, self.mse_after) {
-            (Some(before), Some(after)) => {
-                let percent = 100.0 * (after / before - 1.0);
-                let worse = if after < before {
-                    ""
-                } else {
-                    ": nothing better was found, so RUN holds the model as it was; try more pictures or another --set lr"
-                };
-                let (before, after) = (significant(before), significant(after));
-                format!("validation mse: {before} before, {after} after ({percent:+.1} %){worse}")
-            }
-            (before, _) => {
-                format!("validation mse: {} before", before.map_or_else(|| "not measured".to_string(), significant))
-            }
-        }));
-        if let Some(Comparison { before, after, picture }) = &self.comparison {
-            let rows = [("before", before), ("after", after)].map(|(when, figures)| {
-                vec![
-                    when.to_string(),
-                    significant(figures.mse),
-                    format!("{:.2} dB", figures.psnr),
-                    format!("{:.4}", figures.ssim),
-                    figures.codes_in_use.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-                ]
-            });
-            blocks.push(table(&["validation", "MSE", "PSNR", "SSIM", "codes used"], rows.into()));
-            blocks.push(Block::Line(format!("before and after: {}", picture.display())));
+        if let Some(size) = self.size.filter(|_| self.enlarged > 0) {
+            let (enlarged, size) = (pictures(self.enlarged), sides(&size));
+            blocks
+                .push(Block::Line(format!("{enlarged} smaller than {size} were enlarged for training, as size asks")));
         }
-        let next = self.run.next_line("finetune");
-        blocks.extend([self.run.best_line(), next].map(Block::Line));
+        match &self.comparison {
+            Some(comparison) => {
+                blocks.push(Block::Line(self.verdict(comparison)));
+                let rows = [("before", &comparison.before), ("after", &comparison.after)].map(|(when, figures)| {
+                    vec![
+                        when.to_string(),
+                        format!("{:.2}", figures.mse),
+                        format!("{:.2} dB", figures.psnr),
+                        format!("{:.4}", figures.ssim),
+                        figures.codes_in_use.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                    ]
+                });
+                blocks.push(table(&["judged", "MSE", "PSNR", "SSIM", "codes used"], rows.into()));
+                blocks.push(Block::Hint(format!("before and after: {}", comparison.picture.display())));
+            }
+            None if self.run.stopped.is_none() => blocks.push(Block::Line(
+                "not judged: there was no picture to keep from training and early stopping; give more pictures".into(),
+            )),
+            None => {}
+        }
+        blocks.extend([self.run.best_line(), self.run.next_line("finetune")].map(Block::Hint));
         blocks
     }
 

@@ -9,8 +9,9 @@ use ksom_vqvae::zoo::{ModelFiles, ZOO};
 use ksom_vqvae::{Hub, ModelConfig};
 use serde::Serialize;
 
+use crate::console::say;
 use crate::models::built_in_config;
-use crate::output::{Block, NO_NUMBER, Report, architecture_name, bytes, quantizer_name, sides, table};
+use crate::output::{Block, NO_NUMBER, Report, architecture_name, bytes, pictures, quantizer_name, sides, table};
 
 /// List the models that are known by name, those pulled from the Hub, and the recipes
 #[derive(Args)]
@@ -57,6 +58,8 @@ struct Description {
     grid: Vec<usize>,
     recipe: Option<String>,
     data: Option<String>,
+    /// Whether no training is behind the weights.
+    untrained: bool,
     /// Size of the weights.
     bytes: u64,
 }
@@ -65,7 +68,12 @@ pub fn run(_: ListArgs) -> Result<ListReport> {
     let models = ZOO.iter().map(zoo_model).collect::<Result<_>>()?;
     // Without a home directory there is no cache, and nothing in it.
     let cached = Hub::from_env().map(|hub| hub.cached_models()).unwrap_or_default();
-    let cached = cached.into_iter().map(|CachedModel { model, revisions, config, bytes, .. }| HubModel {
+    let (cached, unused): (Vec<_>, Vec<_>) = cached.into_iter().partition(Result::is_ok);
+    for error in unused.into_iter().filter_map(Result::err) {
+        say(&format!("warning: {error}"));
+    }
+    let cached = cached.into_iter().flatten();
+    let cached = cached.map(|CachedModel { model, revisions, config, bytes, .. }| HubModel {
         repository: model.repository,
         commit: model.commit,
         revisions,
@@ -88,6 +96,7 @@ fn describe(config: ModelConfig, bytes: u64) -> Description {
     Description {
         architecture: architecture_name(config.architecture.kind),
         quantizer: quantizer_name(config.quantizer.kind, config.quantizer.neighborhood),
+        untrained: config.is_untrained(),
         num_codes: config.quantizer.num_codes,
         grid: config.quantizer.grid,
         recipe: config.provenance.recipe,
@@ -101,34 +110,43 @@ impl Report for ListReport {
         let number = |value: Option<f64>, digits: usize, unit: &str| {
             value.map_or_else(|| NO_NUMBER.to_string(), |value| format!("{value:.digits$}{unit}"))
         };
-        let rows = self.models.iter().map(|model| {
+        let row = |model: &ZooModel| {
             let codes = model.metrics.codes.iter().map(|[used, all]| format!("{used} of {all}")).collect::<Vec<_>>();
             vec![
                 model.name.to_string(),
                 model.what.architecture.to_string(),
                 model.what.quantizer.to_string(),
                 sides(&model.what.grid),
-                number(model.metrics.mse, 4, ""),
                 number(model.metrics.psnr, 2, " dB"),
+                number(model.metrics.ssim, 4, ""),
+                number(model.metrics.mse, 4, ""),
                 codes.join(", "),
                 number(model.metrics.bits_per_pixel, 4, ""),
                 bytes(model.what.bytes),
                 model.sha256.chars().take(12).collect(),
             ]
-        });
+        };
         let header = [
             "model",
             "architecture",
             "quantizer",
             "grid",
-            "MSE",
             "PSNR",
+            "SSIM",
+            "MSE",
             "codes in use",
             "bits/pixel",
             "weights",
             "SHA-256",
         ];
-        let mut blocks = vec![table(&header, rows.collect()), Block::Line(String::new())];
+        // Figures on different data say nothing about each other: a table for each.
+        let mut blocks = Vec::new();
+        for of_data in self.models.chunk_by(|a, b| a.metrics.measured_on == b.metrics.measured_on) {
+            let measured = of_data[0].metrics.measured_on.as_deref().unwrap_or("data that were not recorded");
+            let images = of_data[0].metrics.images.map(|images| pictures(images as usize) + " of ").unwrap_or_default();
+            blocks.push(Block::Line(format!("built in, measured on {images}{measured}:")));
+            blocks.extend([table(&header, of_data.iter().map(row).collect()), Block::Line(String::new())]);
+        }
         if !self.cached.is_empty() {
             let rows = self.cached.iter().map(|model| {
                 vec![
@@ -139,9 +157,10 @@ impl Report for ListReport {
                     model.what.quantizer.to_string(),
                     sides(&model.what.grid),
                     bytes(model.what.bytes),
+                    if model.what.untrained { "untrained" } else { "" }.to_string(),
                 ]
             });
-            let header = ["from the Hub", "revision", "commit", "architecture", "quantizer", "grid", "weights"];
+            let header = ["from the Hub", "revision", "commit", "architecture", "quantizer", "grid", "weights", ""];
             blocks.extend([table(&header, rows.collect()), Block::Line(String::new())]);
         }
         blocks.push(Block::Line(format!("recipes: {}", self.recipes.join(", "))));

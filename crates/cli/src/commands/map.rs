@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use ksom_vqvae::figures::{MapOptions, code_map, most_used_code};
+use ksom_vqvae::figures::{Framed, GridLayout, MapOptions, code_map, most_used_code};
 use ksom_vqvae::zoo;
 use serde::Serialize;
 
@@ -20,8 +20,9 @@ use crate::settings::Settings;
 #[command(
     after_help = "Each code is decoded alone, as a field so large that its borders cannot be seen in the middle, of
 which 2 × 2 steps of the model's stride are shown (8 × 8 pixels of a VQ-VAE). The grid's first axis
-runs to the right, the second downwards; slices along a third stand side by side; a grid of one
-axis is wrapped into lines.
+runs to the right, the second downwards: code k lies at (k mod W, k div W) on a grid of W×H. Slices
+along a third axis stand side by side; a grid of one axis is wrapped into lines. The numbers at the
+sides are places along the axes, or the first code of each line.
 
 Examples:
   ksom map cifar10-ksom -o map.png
@@ -34,7 +35,8 @@ pub struct MapArgs {
     /// The picture, such as map.png (replaced if it is there)
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Of a VQ-VAE-2: the level whose codes are shown [default: top]
+    /// Of a VQ-VAE-2: the level whose codes are shown [default: bottom, whose codes say what things
+    /// look like; those of the top level only tint them]
     #[arg(long, value_enum)]
     level: Option<LevelName>,
     /// Of a VQ-VAE-2: the code that fills the other level [default: the one that training has used most]
@@ -60,7 +62,9 @@ pub struct MapReport {
     grid: Vec<usize>,
     /// The code that fills the other level, where there is one.
     fixed: Option<usize>,
-    /// Sides of the picture, and pixels of a code's side.
+    /// Where the map begins on the picture, its sides, and pixels of a code's side.
+    left: u32,
+    top: u32,
     width: u32,
     height: u32,
     cell: u32,
@@ -75,8 +79,9 @@ pub fn run(args: MapArgs, settings: &Settings) -> Result<MapReport> {
         bail!(Usage(format!("{} has one level of codes: leave out --level and --fixed", args.model)));
     }
     let level = match args.level {
-        None | Some(LevelName::Top) => 0,
+        Some(LevelName::Top) => 0,
         Some(LevelName::Bottom) => 1,
+        None => levels.len() - 1,
     };
     let fixed = match (levels.len(), args.fixed) {
         (1, _) => None,
@@ -87,14 +92,30 @@ pub fn run(args: MapArgs, settings: &Settings) -> Result<MapReport> {
     let counter = Counter::new(&settings.console, quantizer.num_codes, "codes");
     let options = MapOptions { level, fixed: fixed.unwrap_or(0), enlarge: args.enlarge };
     let map = code_map(&model, &options, &mut |codes| counter.set(codes))?;
-    write_picture(&args.output, &map)?;
+    let cell = 2 * architecture.stride() as u32 * args.enlarge;
+    let (across, down) = match model.quantizers().get(level) {
+        Some(quantizer) => GridLayout::new(quantizer.grid(), cell).marks(),
+        None => Default::default(),
+    };
+    let scale = if args.enlarge > 1 { format!(", ×{}", args.enlarge) } else { String::new() };
+    let fill = fixed.map(|code| format!("; the other level is filled with code {code}")).unwrap_or_default();
+    let notes = vec![format!(
+        "codes{} on their grid of {}, each decoded alone, {} pixels{scale}{fill}",
+        ["", " of the top level", " of the bottom level"][if levels.len() == 1 { 0 } else { level + 1 }],
+        sides(&quantizer.grid),
+        sides(&[2 * architecture.stride(); 2]),
+    )];
+    let (picture, (left, top)) = Framed { title: args.model.clone(), notes, across, down }.draw(&map)?;
+    write_picture(&args.output, &picture)?;
     Ok(MapReport {
+        left,
+        top,
         level: levels[level].name,
         grid: quantizer.grid.clone(),
         fixed,
         width: map.width(),
         height: map.height(),
-        cell: 2 * architecture.stride() as u32 * args.enlarge,
+        cell,
         model: args.model,
         output: args.output,
     })

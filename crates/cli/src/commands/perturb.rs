@@ -8,15 +8,16 @@ use image::RgbImage;
 use ksom_vqvae::Model;
 use ksom_vqvae::codes::shift_codes;
 use ksom_vqvae::evaluation::metrics;
+use ksom_vqvae::figures::{Sheet, SheetCell, SheetRow, decibels, fit};
 use serde::Serialize;
 
 use crate::arguments::PictureArgs;
 use crate::files::{prepare_picture, refuse_input, write_picture};
 use crate::models;
-use crate::output::{Block, NO_NUMBER, Report, pictures, table};
+use crate::output::{Block, NO_NUMBER, Report, pictures, sides, table};
 use crate::pictures::{find, for_each_batch};
 use crate::settings::Settings;
-use crate::sheet::{ROWS, sheet, shown};
+use crate::sheet::ROWS;
 
 /// The longest side of a picture on the sheet.
 const LONGEST_SIDE: u32 = 128;
@@ -26,8 +27,9 @@ const LONGEST_SIDE: u32 = 128;
 #[command(
     after_help = "All codes of a picture move by −K to K cells along an axis of the grid; where the grid ends they
 stay at its edge. The sheet has a row for each axis, and with --with the other model's row below
-it: the original, then the reconstructions from −K to K. Only the first 4 pictures are shown;
-errors are means over all.
+it: the original, then the reconstructions from −K to K with their PSNR. Only the first 4 pictures
+are shown; errors are means over all, and beside each stands how many times the error without a
+shift it is.
 
 Examples:
   ksom perturb cifar10-ksom photo.jpg -o shifted.png
@@ -73,6 +75,8 @@ struct ShiftError {
     offset: i64,
     /// Mean squared error of pixels in 0..255, mean over the pictures.
     mse: f64,
+    /// How many times the error without a shift that is.
+    times: f64,
 }
 
 pub fn run(args: PerturbArgs, settings: &Settings) -> Result<PerturbReport> {
@@ -87,10 +91,11 @@ pub fn run(args: PerturbArgs, settings: &Settings) -> Result<PerturbReport> {
     let axes = models.iter().map(axes_of).max().unwrap_or(0);
     let offsets = 2 * k as usize + 1;
     let mut sums: Vec<Vec<f64>> = models.iter().map(|model| vec![0.0; axes_of(model) * offsets]).collect();
-    let mut rows = Vec::new();
+    let mut rows: Vec<SheetRow> = Vec::new();
     let mut drawn = 0;
-    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |_, originals| {
-        for original in originals {
+    let all_names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
+    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, originals| {
+        for (original, &number) in originals.iter().zip(numbers) {
             let mut by_model = Vec::new();
             for (model, sums) in models.iter().zip(&mut sums) {
                 let shifted = decode_shifted(model, original, k)?;
@@ -102,23 +107,49 @@ pub fn run(args: PerturbArgs, settings: &Settings) -> Result<PerturbReport> {
             if drawn < ROWS {
                 drawn += 1;
                 for axis in 0..axes {
-                    for shifted in by_model.iter().filter_map(|shifted| shifted.chunks(offsets).nth(axis)) {
-                        let pictures = shifted.iter().map(|(_, picture)| picture.clone());
-                        rows.push(std::iter::once(shown(original, LONGEST_SIDE)).chain(pictures).collect());
+                    for (name, shifted) in names.iter().zip(&by_model) {
+                        let Some(shifted) = shifted.chunks(offsets).nth(axis) else { continue };
+                        let title = format!("{}: {name}, codes shifted along axis {}", all_names[number], axis + 1);
+                        rows.push(row(title, original, shifted));
                     }
                 }
             }
         }
         Ok(())
     })?;
-    write_picture(&args.output, &sheet(&rows))?;
+    let columns = std::iter::once("original".to_string()).chain((-k..=k).map(offset_name)).collect();
+    write_picture(&args.output, &Sheet { columns, rows, ..Sheet::default() }.draw()?)?;
     let models = names.into_iter().zip(&models).zip(sums).map(|((name, model), sums)| {
         let places = (0..axes_of(model)).flat_map(|axis| (-k..=k).map(move |offset| (axis, offset)));
-        let errors =
-            places.zip(sums).map(|((axis, offset), sum)| ShiftError { axis, offset, mse: sum / count.read as f64 });
+        let unshifted = sums.get(k as usize).copied().unwrap_or(f64::NAN);
+        let errors = places.zip(sums).map(|((axis, offset), sum)| ShiftError {
+            axis,
+            offset,
+            mse: sum / count.read as f64,
+            times: sum / unshifted,
+        });
         ModelErrors { model: name, grid: model.config().quantizer.grid.clone(), errors: errors.collect() }
     });
     Ok(PerturbReport { output: args.output, pictures: count.read, skipped: count.skipped, models: models.collect() })
+}
+
+/// An offset as it stands above its column.
+fn offset_name(offset: i64) -> String {
+    match offset {
+        0 => "not shifted".to_string(),
+        1.. => format!("+{offset}"),
+        _ => format!("−{}", offset.unsigned_abs()),
+    }
+}
+
+/// The original, and the pictures from shifted codes with their PSNR.
+fn row(title: String, original: &RgbImage, shifted: &[(f64, RgbImage)]) -> SheetRow {
+    let (picture, scale) = fit(original, LONGEST_SIDE);
+    let caption = format!("{}, {scale}", sides(&[original.width(), original.height()]));
+    let shifted = shifted
+        .iter()
+        .map(|(mse, picture)| SheetCell { picture: picture.clone(), caption: decibels(metrics::psnr(*mse)) });
+    SheetRow { title, cells: std::iter::once(SheetCell { picture, caption }).chain(shifted).collect() }
 }
 
 fn axes_of(model: &Model) -> usize {
@@ -135,7 +166,7 @@ fn decode_shifted(model: &Model, original: &RgbImage, k: i64) -> Result<Vec<(f64
             for codes in &codes {
                 let shifted = shift_codes(model, codes, axis, offset)?;
                 for picture in model.decode_images(&[shifted])? {
-                    decoded.push((metrics::mse(original, &picture)?, shown(&picture, LONGEST_SIDE)));
+                    decoded.push((metrics::mse(original, &picture)?, fit(&picture, LONGEST_SIDE).0));
                 }
             }
         }
@@ -155,14 +186,15 @@ impl Report for PerturbReport {
             for &offset in &offsets {
                 let cells = self.models.iter().map(|model| {
                     let error = model.errors.iter().find(|error| (error.axis, error.offset) == (axis, offset));
-                    error.map_or(NO_NUMBER.to_string(), |error| format!("{:.2}", error.mse))
+                    error.map_or(NO_NUMBER.to_string(), |error| format!("{:.2} (×{:.2})", error.mse, error.times))
                 });
                 rows.push([(axis + 1).to_string(), offset.to_string()].into_iter().chain(cells).collect());
             }
         }
         vec![
             Block::Line(format!(
-                "MSE (0..255) of {} from codes shifted on the grid; {} shown in {}",
+                "MSE (0..255) of {} from codes shifted on the grid, and how many times the error without a shift that is; {} \
+                 shown in {}",
                 pictures(self.pictures),
                 if self.pictures > ROWS { "the first 4" } else { "all" },
                 self.output.display()

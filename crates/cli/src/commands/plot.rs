@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
-use ksom_vqvae::figures::training_curves_svg;
+use ksom_vqvae::figures::{chart_picture, chart_svg, training_charts};
 use ksom_vqvae::system::write_atomic;
 use serde::Serialize;
 
-use crate::failure::Usage;
-use crate::files::{create_folder_of, is_svg};
+use crate::files::{create_folder_of, is_svg, prepare_picture, write_picture};
 use crate::output::{Block, Report};
 
 /// The longest name of a run in the legend, in characters.
@@ -17,13 +16,14 @@ const LONGEST_LABEL: usize = 32;
 
 /// Draw the curves of trainings: loss, validation loss, perplexity
 #[derive(Args)]
-#[command(after_help = "Example:
-  ksom plot runs/ksom runs/ema -o curves.svg")]
+#[command(after_help = "Examples:
+  ksom plot runs/ksom runs/ema -o curves.svg
+  ksom plot runs/ksom -o curves.png")]
 pub struct PlotArgs {
     /// Run directories
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// The drawing, such as curves.svg (replaced if it is there)
+    /// The drawing, such as curves.svg or curves.png (replaced if it is there)
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 }
@@ -36,13 +36,18 @@ pub struct PlotReport {
 }
 
 pub fn run(args: PlotArgs) -> Result<PlotReport> {
-    if !is_svg(&args.output) {
-        bail!(Usage(format!("{} should end in .svg", args.output.display())));
+    let svg = is_svg(&args.output);
+    if !svg {
+        prepare_picture(&args.output)?;
     }
     let runs: Vec<(String, PathBuf)> = args.runs.iter().map(|run| (label(run), run.clone())).collect();
-    let svg = training_curves_svg(&runs)?;
-    create_folder_of(&args.output)?;
-    write_atomic(&args.output, svg.as_bytes())?;
+    let charts = training_charts(&runs)?;
+    if svg {
+        create_folder_of(&args.output)?;
+        write_atomic(&args.output, chart_svg(&charts)?.as_bytes())?;
+    } else {
+        write_picture(&args.output, &chart_picture(&charts)?)?;
+    }
     Ok(PlotReport { output: args.output, runs: args.runs })
 }
 

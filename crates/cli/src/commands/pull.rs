@@ -23,7 +23,8 @@ const FILES: [&str; 2] = ["config.json", "model.safetensors"];
   ksom pull owner/model@v1.0 --local-dir model
 
 Models go to the cache that Python's huggingface_hub uses (HF_HOME, HF_HUB_CACHE). HF_TOKEN or the stored token opens
-private ones; HF_ENDPOINT names another Hub; with HF_HUB_OFFLINE=1 only the cache is used.")]
+private ones; HF_ENDPOINT names another Hub; with HF_HUB_OFFLINE=1 only the cache is used. docs/hub.md has the whole
+list.")]
 pub struct PullArgs {
     /// owner/name, or owner/name@revision with a branch, a tag or a commit
     #[arg(value_name = "NAME")]

@@ -1,14 +1,13 @@
 //! `ksom push`
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_vqvae::hub::{CardOptions, HubName, Package, PushOptions};
+use ksom_vqvae::hub::{CardOptions, HubName, PushOptions};
 use serde::Serialize;
 
 use crate::failure::Usage;
 use crate::hub;
+use crate::models;
 use crate::output::{Block, Report, bytes, table};
 use crate::settings::Settings;
 
@@ -17,14 +16,15 @@ use crate::settings::Settings;
 #[command(after_help = "Examples:
   ksom push runs/mine owner/model --dry-run
   ksom push runs/mine owner/model --private --license mit
+  ksom push photos-ksom owner/model
 
 Needs a token with write access: HF_TOKEN, or that stored by `hf auth login`. What goes is config.json,
 model.safetensors, metrics.jsonl if there is one, and README.md: yours, or else a model card made of the configuration
 and the recorded metrics.")]
 pub struct PushArgs {
-    /// The model directory, such as a run directory
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    /// A model directory, such as a run directory; the name of a built-in model; or owner/name[@revision] on the Hub
+    #[arg(value_name = "MODEL")]
+    model: String,
     /// owner/name; the repository is created if there is none
     #[arg(value_name = "NAME")]
     name: HubName,
@@ -46,6 +46,9 @@ pub struct PushArgs {
     /// A data set on the Hub that the model was trained on, for the model card; can be given several times
     #[arg(long, value_name = "DATASET")]
     dataset: Vec<String>,
+    /// The model on the Hub that this one was tuned from, for the model card, where that was tuned from a folder
+    #[arg(long, value_name = "NAME")]
+    base_model: Option<HubName>,
     /// Print what would be uploaded, and upload nothing
     #[arg(long)]
     dry_run: bool,
@@ -83,8 +86,8 @@ pub fn run(args: PushArgs, settings: &Settings) -> Result<PushReport> {
         Some(revision) => args.name.at(revision)?,
         None => args.name,
     };
-    let options = CardOptions { license: args.license, datasets: args.dataset };
-    let package = Package::new(&args.folder, &name, &options)?;
+    let options = CardOptions { license: args.license, datasets: args.dataset, base_model: args.base_model };
+    let package = models::find(&args.model, settings)?.pack(&name, &options)?;
     let files = package.files().iter().map(|file| UploadedFile {
         path: file.path,
         bytes: file.contents.len(),

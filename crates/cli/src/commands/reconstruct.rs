@@ -15,7 +15,7 @@ use crate::files::{
 };
 use crate::loss::Loss;
 use crate::models;
-use crate::output::{Block, Report, table};
+use crate::output::{Block, Report, pictures as count_of, table};
 use crate::pictures::{find, first_size, for_each_batch};
 use crate::settings::Settings;
 use crate::sheet::sheet;
@@ -69,7 +69,7 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
     let model = found.load(&settings.compute()?)?;
     let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let mut pictures = Vec::new();
-    let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, originals| {
+    let read = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, originals| {
         let codes = model.encode_images(originals)?;
         let reconstructions = model.decode_images(&codes)?;
         for (((&number, original), codes), reconstruction) in
@@ -87,9 +87,22 @@ pub fn run(args: ReconstructArgs, settings: &Settings) -> Result<ReconstructRepo
             pictures.push(Reconstructed { name: names[number].clone(), output: output.clone(), width, height, loss });
         }
         Ok(())
-    })?;
+    });
+    let count = read.inspect_err(|_| take_back(&pictures, args.overwrite, settings))?;
     let mean = Loss::mean(&pictures.iter().map(|picture| picture.loss).collect::<Vec<_>>());
     Ok(ReconstructReport { model: found.name, pictures, skipped: count.skipped, passed_over: count.passed_over, mean })
+}
+
+/// Removes what was written before something went wrong, so that the command can be given again.
+fn take_back(written: &[Reconstructed], replaced: bool, settings: &Settings) {
+    if replaced || written.is_empty() {
+        return;
+    }
+    for picture in written {
+        // What cannot be removed is named when the command is given again.
+        let _ = std::fs::remove_file(&picture.output);
+    }
+    settings.console.warn(&format!("the {} written before are removed again", count_of(written.len())), None);
 }
 
 /// Where each picture goes; folders are created.

@@ -51,7 +51,11 @@ pub fn run(args: TrainArgs, settings: &Settings) -> Result<TrainReport> {
 
 impl Report for TrainReport {
     fn blocks(&self) -> Vec<Block> {
-        [self.run.headline(), self.run.best_line(), self.run.next_line("train")].map(Block::Line).into()
+        vec![
+            Block::Line(self.run.headline()),
+            Block::Line(self.run.best_line()),
+            Block::Hint(self.run.next_line("train")),
+        ]
     }
 
     fn exit_code(&self) -> u8 {

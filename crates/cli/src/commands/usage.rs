@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use ksom_datasets::DataSpec;
-use ksom_vqvae::figures::{count_codes, usage_map};
-use ksom_vqvae::zoo;
+use ksom_vqvae::figures::{GridLayout, Sheet, SheetCell, SheetRow, count_codes, outlined, usage_map, usage_scale};
+use ksom_vqvae::image::RgbImage;
+use ksom_vqvae::{Model, zoo};
 use serde::Serialize;
 
 use crate::evaluated::{Chosen, PartArgs, PartName, advised};
 use crate::files::{prepare_picture, write_picture};
 use crate::models;
-use crate::output::{Block, Report, table};
+use crate::output::{Block, Report, grouped, sides, table};
 use crate::progress::Counter;
 use crate::settings::Settings;
-use crate::sheet::sheet;
 
 /// Draw how often a data set uses each code, on the grid
 #[derive(Args)]
@@ -46,6 +46,8 @@ pub struct UsageReport {
     model: String,
     data: DataSpec,
     part: PartName,
+    /// Which pictures these are, of how many.
+    pictures: String,
     output: PathBuf,
     images: usize,
     levels: Vec<LevelUsage>,
@@ -67,7 +69,8 @@ pub fn run(args: UsageArgs, settings: &Settings) -> Result<UsageReport> {
     prepare_picture(&args.output)?;
     let found = models::find(&args.model, settings)?;
     let model = found.load(&settings.compute()?)?;
-    let Chosen { part, sources, preprocess, _remarks } = args.pictures.choose(&found, &model, &settings.console)?;
+    let Chosen { part, sources, preprocess, taken, _remarks } =
+        args.pictures.choose(&found, &model, &settings.console)?;
     let images = sources.iter().map(|(_, source)| source.len()).sum();
     let counter = Counter::new(&settings.console, images, "pictures");
     let mut done = 0;
@@ -81,17 +84,44 @@ pub fn run(args: UsageArgs, settings: &Settings) -> Result<UsageReport> {
             *sum += count;
         }
     }
-    let maps = model.quantizers().into_iter().zip(&counts).map(|(q, counts)| usage_map(q.grid(), counts, args.cell));
-    write_picture(&args.output, &sheet(&[maps.collect::<Result<Vec<_>, _>>()?]))?;
-    let levels = model.config().architecture.levels().iter().zip(counts);
+    let levels: Vec<LevelUsage> = model
+        .config()
+        .architecture
+        .levels()
+        .iter()
+        .zip(counts)
+        .map(|(level, counts)| LevelUsage::of(level.name, counts))
+        .collect();
+    let manner = args.pictures.manner();
+    let note = format!("how often {} uses each code: {taken}; {manner}", args.pictures.name());
+    write_picture(&args.output, &draw(&model, &levels, args.cell, &args.model, note)?)?;
     Ok(UsageReport {
-        levels: levels.map(|(level, counts)| LevelUsage::of(level.name, counts)).collect(),
+        levels,
+        pictures: taken,
         model: args.model,
         data: args.pictures.data,
         part,
         output: args.output,
         images,
     })
+}
+
+/// The levels' grids beside each other, each with its scale below it.
+fn draw(model: &Model, levels: &[LevelUsage], cell: u32, name: &str, note: String) -> Result<RgbImage> {
+    const SCALE_HEIGHT: u32 = 12;
+    let (mut maps, mut scales, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+    for (level, quantizer) in levels.iter().zip(model.quantizers()) {
+        let picture = usage_map(quantizer.grid(), &level.counts, cell)?;
+        let used = format!("{} of {} used, perplexity {:.1}", level.codes_in_use, level.counts.len(), level.perplexity);
+        columns.push(format!("{}, grid {}", level.level, sides(quantizer.grid().shape())));
+        let width = GridLayout::new(quantizer.grid(), cell).size().0.clamp(64, 256);
+        let most = level.counts.get(level.most_used).copied().unwrap_or(0);
+        let most = format!("gray: never; up to {} times (code {})", grouped(most as usize), level.most_used);
+        maps.push(SheetCell { picture, caption: used });
+        scales.push(SheetCell { picture: outlined(usage_scale(width, SCALE_HEIGHT)), caption: most });
+    }
+    let rows = [maps, scales].map(|cells| SheetRow { title: String::new(), cells }).into();
+    Ok(Sheet { title: name.to_string(), notes: vec![note], columns, rows }.draw()?)
 }
 
 impl LevelUsage {
@@ -125,7 +155,13 @@ impl Report for UsageReport {
         });
         let header = ["level", "used", "of", "perplexity", "most used code", "its share"];
         vec![
-            Block::Line(format!("{} pictures by {}, drawn in {}", self.images, self.model, self.output.display())),
+            Block::Line(format!(
+                "{} on {}: {}; drawn in {}",
+                self.model,
+                self.data,
+                self.pictures,
+                self.output.display()
+            )),
             table(&header, rows.collect()),
         ]
     }

@@ -26,7 +26,14 @@ pub(super) fn by_image(
                 ImageError::Unsupported(_) => {
                     format!("{format:?} files of this kind are not supported ({error}); convert it to PNG")
                 }
-                error => error.to_string(),
+                error => {
+                    let said = error.to_string();
+                    // How the decoder of JPEG says it.
+                    match said.contains("Not enough bytes") || said.contains("exhausted data") {
+                        true => format!("the {format:?} file is truncated"),
+                        false => said.trim().to_owned(),
+                    }
+                }
             },
         )
     };

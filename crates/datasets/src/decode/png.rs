@@ -29,12 +29,12 @@ fn completed(bytes: &[u8]) -> Cow<'_, [u8]> {
     while let Some(head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let [len, kind] = [&head[..4], &head[4..]];
         let len = u32::from_be_bytes([len[0], len[1], len[2], len[3]]) as usize;
-        if kind == b"IEND" {
-            return Cow::Borrowed(bytes);
-        }
         let next = at.saturating_add(12).saturating_add(len);
         if next > bytes.len() {
             break;
+        }
+        if kind == b"IEND" {
+            return Cow::Borrowed(bytes);
         }
         at = next;
     }

@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 use crate::error::DatasetError;
 use crate::files::listing::Listing;
 use crate::files::names::relative;
-use crate::files::walk::{left_out, passed_over};
+use crate::files::walk::{io, left_out, passed_over};
 
 /// Whether a path has a wildcard.
 pub(crate) fn is_pattern(path: &Path) -> bool {
@@ -53,7 +53,7 @@ pub(crate) fn expand(
     while let Some(entry) = entries.next() {
         let entry = match entry {
             Ok(entry) => entry,
-            Err(error) if error.depth() == 0 => return Err(DatasetError::io("list", root)(error.into())),
+            Err(error) if error.depth() == 0 => return Err(DatasetError::io("list", root)(io(error))),
             Err(error) => {
                 let path = error.path().map(|path| relative(root, path)).unwrap_or_default();
                 // What the pattern does not name is nobody's loss; a folder that cannot be entered may be.

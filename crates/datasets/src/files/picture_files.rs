@@ -48,7 +48,9 @@ impl PictureFiles {
             let more = if inputs.len() > 3 { " …" } else { "" };
             return Err(DatasetError::nothing_found(place.join(" ") + more, &listing.passed_over));
         }
-        let bases: Vec<PathBuf> = inputs.iter().map(|input| base_of(input)).collect();
+        let mut bases: Vec<PathBuf> = inputs.iter().map(|input| base_of(input)).collect();
+        bases.sort();
+        bases.dedup();
         let Listing { mut pictures, passed_over } = listing;
         pictures.sort();
         pictures.dedup();

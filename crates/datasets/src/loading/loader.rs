@@ -92,7 +92,7 @@ impl Loader {
     /// Starts to prepare the batches of `source` that `batches` names, from batch number `start`.
     ///
     /// # Errors
-    /// When the options or the batches make no sense for this source, or threads cannot be started.
+    /// When the options or the batches make no sense for this source.
     pub fn new(
         source: Arc<dyn ImageSource>,
         batches: impl Into<Batches>,
@@ -121,10 +121,9 @@ impl Loader {
         let mut loader = Self { shared, workers: Vec::new(), finished: false };
         for _ in 0..options.workers.max(1) {
             let shared = loader.shared.clone();
-            let worker = std::thread::Builder::new()
-                .name("ksom-loader".to_owned())
-                .spawn(move || shared.work())
-                .map_err(|error| DatasetError::Worker(error.to_string()))?;
+            let worker = std::thread::Builder::new().name("ksom-loader".to_owned()).spawn(move || shared.work());
+            // Where the system allows no more threads, fewer will do, and none: batches then come one at a time.
+            let Ok(worker) = worker else { break };
             loader.workers.push(worker);
         }
         Ok(loader)
@@ -137,6 +136,9 @@ impl Iterator for Loader {
     fn next(&mut self) -> Option<Self::Item> {
         if self.finished {
             return None;
+        }
+        if self.workers.is_empty() {
+            self.shared.one_batch();
         }
         let mut state = self.shared.lock();
         let batch = loop {

@@ -36,6 +36,9 @@ pub struct DataSet {
     pub test: Vec<NamedSource>,
     /// The pictures that were left out: their names and why they could not be decoded.
     pub unreadable: Vec<(String, String)>,
+    /// The names of the same pictures for each source that was opened, in order: what [`open_again`](super::open_again)
+    /// takes.
+    pub left_out: Vec<Vec<String>>,
     /// What was passed over when files were looked for.
     pub passed_over: PassedOver,
     /// What is odd about pictures that are read all the same, as far as they have been.

@@ -9,6 +9,6 @@ mod shards;
 mod spec;
 
 pub use data_set::{DataSet, NamedSource, Part};
-pub use open::open;
+pub use open::{open, open_again};
 pub use options::{DataOptions, OnUnreadable, Validation};
 pub use spec::{DataKind, DataSpec, Member};

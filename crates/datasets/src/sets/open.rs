@@ -1,5 +1,6 @@
 //! A specification → the pictures to train on, to validate on and to test on.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,6 +30,23 @@ use crate::sources::source::ImageSource;
 /// When a member is missing, is not laid out as its kind demands, holds no pictures, or its kind was left out of this
 /// build; when a fraction makes no sense.
 pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetError> {
+    open_or_again(spec, options, None)
+}
+
+/// Opens a data set as it was opened before: exactly the pictures of [`DataSet::left_out`] are left out before anything
+/// is split, whatever can be decoded now.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_again(spec: &DataSpec, options: &DataOptions, left_out: &[Vec<String>]) -> Result<DataSet, DatasetError> {
+    open_or_again(spec, options, Some(left_out))
+}
+
+fn open_or_again(
+    spec: &DataSpec,
+    options: &DataOptions,
+    again: Option<&[Vec<String>]>,
+) -> Result<DataSet, DatasetError> {
     if !(options.train_fraction > 0.0 && options.train_fraction <= 1.0) {
         return Err(DatasetError::Option {
             option: "the fraction of the images to train on",
@@ -38,7 +56,7 @@ pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetEr
     }
     let budget = Arc::new(AtomicU64::new(options.keep_decoded));
     let (remarks, mut passed_over) = (Remarks::default(), PassedOver::default());
-    let mut unreadable = Vec::new();
+    let (mut unreadable, mut left_out) = (Vec::new(), Vec::new());
     let (mut train, mut valid, mut test) = (Vec::new(), Vec::<NamedSource>::new(), Vec::new());
     let mut descriptions = Vec::new();
     for (number, member) in spec.members().iter().enumerate() {
@@ -51,10 +69,17 @@ pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetEr
         passed_over.add(opened.passed_over);
         let mut prepare = |source: Arc<dyn ImageSource>| -> Result<Arc<dyn ImageSource>, _> {
             let source: Arc<dyn ImageSource> = Arc::new(KeepSource::new(source, budget.clone()));
-            match options.on_unreadable {
-                OnUnreadable::Fail => Ok::<_, DatasetError>(source),
-                OnUnreadable::Skip => readable(source, &mut unreadable),
-            }
+            let (told, number) = (unreadable.len(), left_out.len());
+            let source = match (again, options.on_unreadable) {
+                (Some(again), _) => without(source, again.get(number).map_or(&[], Vec::as_slice)),
+                (None, OnUnreadable::Fail) => Ok(source),
+                (None, OnUnreadable::Skip) => readable(source, &mut unreadable),
+            }?;
+            left_out.push(match again {
+                Some(again) => again.get(number).cloned().unwrap_or_default(),
+                None => unreadable[told..].iter().map(|(name, _): &(String, String)| name.clone()).collect(),
+            });
+            Ok::<_, DatasetError>(source)
         };
         let all = prepare(opened.train)?;
         let own_valid = opened.valid.map(&mut prepare).transpose()?;
@@ -96,7 +121,7 @@ pub fn open(spec: &DataSpec, options: &DataOptions) -> Result<DataSet, DatasetEr
         Some(only) if train.is_empty() => only,
         last => Arc::new(Concat::new(train.into_iter().chain(last).collect())),
     };
-    Ok(DataSet { description: descriptions.join("; "), train, valid, test, unreadable, passed_over, remarks })
+    Ok(DataSet { description: descriptions.join("; "), train, valid, test, unreadable, left_out, passed_over, remarks })
 }
 
 /// Whether what a plus sign was read in is there, where that was perhaps not meant to join two data sets.
@@ -125,6 +150,16 @@ fn subset(source: &Arc<dyn ImageSource>, indices: Vec<usize>) -> Result<Option<A
         return Ok(None);
     }
     Ok(Some(Arc::new(Subset::new(source.clone(), indices)?)))
+}
+
+/// The pictures of `source` but those of these names.
+fn without(source: Arc<dyn ImageSource>, names: &[String]) -> Result<Arc<dyn ImageSource>, DatasetError> {
+    if names.is_empty() {
+        return Ok(source);
+    }
+    let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let indices = (0..source.len()).filter(|index| !names.contains(source.name(*index).as_str())).collect();
+    Ok(Arc::new(Subset::new(source, indices)?))
 }
 
 /// The pictures of `source` that can be decoded; the others are listed.

@@ -7,7 +7,7 @@ use crate::files::listing::Listing;
 use crate::files::names::extension;
 use crate::files::passed_over::PassedOver;
 use crate::files::pattern::{base, expand, is_pattern};
-use crate::files::walk::passed_over;
+use crate::files::walk::{io, passed_over};
 
 /// How deep below a folder Parquet files are looked for: `data/`, `plain_text/train/`.
 const DEEPEST: usize = 3;
@@ -88,7 +88,7 @@ fn list(folder: &Path, listing: &mut Listing) -> Result<(), DatasetError> {
                 listing.pictures.push(entry.into_path())
             }
             Ok(_) => {}
-            Err(error) if error.depth() == 0 => return Err(DatasetError::io("list", folder)(error.into())),
+            Err(error) if error.depth() == 0 => return Err(DatasetError::io("list", folder)(io(error))),
             Err(error) => passed_over(error, folder, listing),
         }
     }

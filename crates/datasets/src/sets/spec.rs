@@ -113,6 +113,13 @@ impl DataSpec {
         &self.members
     }
 
+    /// The same data sets by paths that mean the same in every folder.
+    pub fn absolute(&self) -> Self {
+        let here = std::env::current_dir().unwrap_or_default();
+        let absolute = |member: &Member| Member { kind: member.kind, path: below(&here, &member.path) };
+        Self { members: self.members.iter().map(absolute).collect() }
+    }
+
     /// The specification of one data set at `path`, of a given kind.
     ///
     /// # Errors
@@ -208,6 +215,15 @@ impl From<DataSpec> for String {
     }
 }
 
+/// `path` as seen from `folder`. What would be a pattern in the folder's own name is none.
+fn below(folder: &Path, path: &Path) -> PathBuf {
+    let is_pattern = path.to_string_lossy().contains(['*', '?', '[']) && !path.exists();
+    match folder.to_str().filter(|_| is_pattern && path.is_relative()) {
+        Some(folder) => Path::new(&glob::Pattern::escape(folder)).join(path),
+        None => folder.join(path),
+    }
+}
+
 /// Splits at single plus signs; two in a row stand for one.
 fn pieces(text: &str) -> Vec<String> {
     let mut pieces = vec![];
@@ -262,6 +278,21 @@ mod tests {
         assert_eq!(spec.members()[0].path(), Path::new(r"C:\pictures"));
         assert_eq!(spec.members()[1].kind(), Some(DataKind::ImageNet));
         assert_eq!(spec.members()[1].path(), Path::new(r"D:\data"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn absolute_paths_mean_the_same_everywhere() {
+        for (folder, path, absolute) in
+            [("/h/[a]", "b+c", "/h/[a]/b+c"), ("/h/[a]", "b/*.png", "/h/[[]a[]]/b/*.png"), ("/h", "/b", "/b")]
+        {
+            assert_eq!(below(Path::new(folder), Path::new(path)), Path::new(absolute));
+        }
+        let spec: DataSpec = "folder:/a+mnist:b++c".parse().unwrap();
+        let absolute = spec.absolute();
+        assert_eq!(absolute.members()[0], spec.members()[0]);
+        assert!(absolute.members()[1].path().is_absolute() && absolute.members()[1].path().ends_with("b+c"));
+        assert_eq!(absolute.to_string().parse::<DataSpec>().unwrap(), absolute);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 mod common;
 mod decoding;
 mod finding;
+mod formats;
 mod loading;
 mod opening;
-#[cfg(any(feature = "candle-datasets", feature = "parquet"))]
 mod sets;
+#[cfg(feature = "parquet")]
+mod shards;

@@ -153,7 +153,7 @@ fn unreadable_files_are_fatal_or_skipped() {
     assert_eq!(skipped.train.len(), 6);
     let left_out: Vec<_> = skipped.unreadable.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(left_out, ["x/002a.jpg", "x/004a.png"]);
-    assert!(skipped.unreadable[1].1.contains("not a JPEG"), "{:?}", skipped.unreadable);
+    assert!(skipped.unreadable[1].1.contains("HTML page"), "{:?}", skipped.unreadable);
     assert_eq!(all(skipped.train.as_ref()).len(), 6);
 }
 
@@ -269,8 +269,11 @@ fn mistakes_are_named() {
     let bad = DataOptions { train_fraction: 0.0, ..default };
     assert!(says("", folder.path(), bad).contains("train on is 0"));
     #[cfg(not(feature = "candle-datasets"))]
-    for kind in ["cifar10:", "mnist:", "fashion-mnist:"] {
-        assert!(says(kind, folder.path(), default).contains("the cargo feature `candle-datasets`"));
+    {
+        let folder = folder.path().join("binary");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("data_batch_1.bin"), "").unwrap();
+        assert!(says("cifar10:", &folder, default).contains("the cargo feature `candle-datasets`"));
     }
     #[cfg(not(feature = "parquet"))]
     assert!(says("parquet:", folder.path(), default).contains("the cargo feature `parquet`"));
@@ -286,4 +289,47 @@ fn a_single_file_and_a_pattern_are_data_sets_too() {
         let some = open_at(kind, &folder.path().join("x/*.png"), &DataOptions::default()).unwrap();
         assert_eq!((some.train.len(), some.valid[0].1.len()), (3, 1));
     }
+}
+
+#[test]
+fn a_plus_sign_in_a_path_that_is_there_is_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, count) in [("cats+dogs", 5), ("cats", 2), ("dogs", 1), ("C++", 3)] {
+        fill(folder.path(), name, count);
+    }
+    let options = DataOptions { valid_fraction: 0.0, ..DataOptions::default() };
+    let at = |name: &str| folder.path().join(name);
+    for kind in ["", "folder:"] {
+        for (name, count) in [("cats+dogs", 5), ("C++", 3), ("C++++", 3), ("cats++dogs", 5)] {
+            assert_eq!(open_at(kind, &at(name), &options).unwrap().train.len(), count, "{kind}{name}");
+        }
+    }
+    // What is written down is read as the same, in another folder too.
+    let spec: ksom_datasets::DataSpec = at("cats+dogs").display().to_string().parse().unwrap();
+    assert!(spec.to_string().ends_with("cats++dogs"));
+    assert_eq!(spec.to_string().parse::<ksom_datasets::DataSpec>().unwrap(), spec);
+    let both = format!("{}+{}", at("cats").display(), at("dogs").display());
+    assert_eq!(open(&both.parse().unwrap(), &options).unwrap().train.len(), 3);
+    let error = open_at("", &at("cats+birds"), &options).err().unwrap().to_string();
+    assert!(error.contains("a plus sign within a path is written twice"), "{error}");
+}
+
+#[test]
+fn what_is_passed_over_or_odd_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), "train", 2);
+    fill(folder.path(), "test", 1);
+    for name in ["train/a.heic", "train/b.HEIC", "test/c.avif"] {
+        std::fs::write(folder.path().join(name), "no picture that is read").unwrap();
+    }
+    let file = folder.path().join("train/000.png");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() - 12]).unwrap();
+    let data = open_at("", folder.path(), &DataOptions::default()).unwrap();
+    assert_eq!(data.passed_over.to_string(), "passed over 3 files: 2 .heic, 1 .avif");
+    all(data.train.as_ref());
+    all(data.valid[0].1.as_ref());
+    let remarks = data.remarks.take();
+    assert_eq!(remarks.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["000.png"]);
+    assert!(data.remarks.take().is_empty());
 }

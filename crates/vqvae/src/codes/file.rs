@@ -52,8 +52,14 @@ impl CodesFile {
     /// A codes file of `images` as `model` encoded them; `model_name` is for messages.
     ///
     /// # Errors
-    /// A tensor operation fails.
+    /// There are not as many names as pictures, or a tensor operation fails.
     pub fn new(model: &Model, model_name: &str, names: Vec<String>, images: Vec<ImageCodes>) -> Result<Self> {
+        if names.len() != images.len() {
+            let (names, images) = (names.len(), images.len());
+            return Err(Error::Invalid(format!(
+                "each picture has one name: expected {images} pictures' names, found {names}"
+            )));
+        }
         let levels = model.config().architecture.levels().iter().map(|level| level.name.to_string()).collect();
         let grid = Some(model.config().quantizer.grid.clone());
         Ok(Self { model: model_name.to_string(), fingerprint: model.fingerprint()?, grid, levels, names, images })

@@ -230,7 +230,7 @@ fn groups<T>(items: &[T], size: impl Fn(&T) -> (u32, u32) + Copy) -> impl Iterat
 }
 
 /// Repeats the last column and row until both sides are multiples of `stride`.
-fn pad_edges(picture: &RgbImage, stride: u32) -> RgbImage {
+pub(crate) fn pad_edges(picture: &RgbImage, stride: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
     let (padded_width, padded_height) = (width.next_multiple_of(stride), height.next_multiple_of(stride));
     if (width, height) == (padded_width, padded_height) {

@@ -91,53 +91,35 @@ pub fn ssim(original: &RgbImage, reconstruction: &RgbImage) -> Result<f64> {
     Ok(total / (rows * places) as f64)
 }
 
-/// Quality over a stream of pictures: the error of all their pixels together, the mean of their similarities.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct QualityAccumulator {
-    images: usize,
-    values: f64,
-    squares: f64,
-    ssim: f64,
+/// What a reconstruction lost of one picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PictureQuality {
+    /// [`mse`].
+    pub mse: f64,
+    /// [`psnr`] of it.
+    pub psnr: f64,
+    /// [`ssim`].
+    pub ssim: f64,
 }
 
-impl QualityAccumulator {
-    /// No pictures yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Counts a picture and its reconstruction.
+impl PictureQuality {
+    /// Measures a reconstruction.
     ///
     /// # Errors
     /// The pictures differ in size, or are empty.
-    pub fn add(&mut self, original: &RgbImage, reconstruction: &RgbImage) -> Result<()> {
-        let values = original.as_raw().len() as f64;
-        let (mse, ssim) = (mse(original, reconstruction)?, ssim(original, reconstruction)?);
-        self.images += 1;
-        self.values += values;
-        self.squares += mse * values;
-        self.ssim += ssim;
-        Ok(())
+    pub fn measure(original: &RgbImage, reconstruction: &RgbImage) -> Result<Self> {
+        let mse = mse(original, reconstruction)?;
+        Ok(Self { mse, psnr: psnr(mse), ssim: ssim(original, reconstruction)? })
     }
 
-    /// How many pictures were counted.
-    pub fn images(&self) -> usize {
-        self.images
-    }
-
-    /// Mean squared error of values in 0..255 over all pixels of all pictures; `None` before the first.
-    pub fn mse(&self) -> Option<f64> {
-        (self.images > 0).then(|| self.squares / self.values)
-    }
-
-    /// Peak signal-to-noise ratio of [`QualityAccumulator::mse`], in dB; `None` before the first picture.
-    pub fn psnr(&self) -> Option<f64> {
-        self.mse().map(psnr)
-    }
-
-    /// Structural similarity, the mean over the pictures; `None` before the first.
-    pub fn ssim(&self) -> Option<f64> {
-        (self.images > 0).then(|| self.ssim / self.images as f64)
+    /// The mean of each measure over pictures, each of which counts alike; `None` of no picture.
+    pub fn mean(pictures: &[Self]) -> Option<Self> {
+        let mean = |measure: fn(&Self) -> f64| pictures.iter().map(measure).sum::<f64>() / pictures.len() as f64;
+        (!pictures.is_empty()).then(|| Self {
+            mse: mean(|picture| picture.mse),
+            psnr: mean(|picture| picture.psnr),
+            ssim: mean(|picture| picture.ssim),
+        })
     }
 }
 
@@ -352,17 +334,18 @@ mod tests {
     }
 
     #[test]
-    fn streams_pool_pixels_and_average_similarities() {
-        let mut quality = QualityAccumulator::new();
-        assert_eq!((quality.mse(), quality.psnr(), quality.ssim()), (None, None, None));
+    fn every_picture_counts_alike() {
+        assert_eq!(PictureQuality::mean(&[]), None);
         let (small, large) = (synthetic(12, 12), synthetic(36, 12));
-        quality.add(&small, &small).unwrap();
-        quality.add(&large, &posterized(&large)).unwrap();
-        let large_mse = mse(&large, &posterized(&large)).unwrap();
-        assert_eq!(quality.images(), 2);
-        close(quality.mse().unwrap(), 0.75 * large_mse);
-        close(quality.psnr().unwrap(), psnr(0.75 * large_mse));
-        close(quality.ssim().unwrap(), (1.0 + ssim(&large, &posterized(&large)).unwrap()) / 2.0);
+        let of = |picture: &RgbImage, other: &RgbImage| PictureQuality::measure(picture, other).unwrap();
+        let pictures = [of(&small, &posterized(&small)), of(&large, &shifted(&large))];
+        let mean = PictureQuality::mean(&pictures).unwrap();
+        close(mean.mse, (pictures[0].mse + pictures[1].mse) / 2.0);
+        close(mean.ssim, (pictures[0].ssim + pictures[1].ssim) / 2.0);
+        // The mean of the pictures' PSNR is above that of their mean error.
+        close(mean.psnr, (psnr(pictures[0].mse) + psnr(pictures[1].mse)) / 2.0);
+        assert!(mean.psnr > psnr(mean.mse) + 0.5, "{} and {}", mean.psnr, psnr(mean.mse));
+        assert_eq!(of(&small, &small), PictureQuality { mse: 0.0, psnr: f64::INFINITY, ssim: 1.0 });
     }
 
     #[test]

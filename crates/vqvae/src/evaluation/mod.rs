@@ -1,18 +1,27 @@
-//! What a model makes of a set of pictures: reconstruction error, use of the codebook, and at wish image quality and
-//! the topology of the map.
+//! What a model makes of a set of pictures: reconstruction error and use of the codebook and, where asked for, image
+//! quality and the topology of the map; and whether one model does better than another.
 
 pub mod metrics;
+mod paired;
+pub(crate) mod prepared;
+
+pub use paired::{PairedChange, Verdict, paired_change};
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
+use image::RgbImage;
+use image::imageops::crop_imm;
 use ksom_datasets::loading::Converter;
-use ksom_datasets::{ImageSource, LoaderOptions, Preprocess};
+use ksom_datasets::{ImageSource, Preprocess};
 use ksom_quantizers::measures::{CodebookUsage, Topology};
+use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::codes::images::pad_edges;
 use crate::error::{Error, Result};
-use crate::evaluation::metrics::{QualityAccumulator, bits_per_pixel};
+use crate::evaluation::metrics::{PictureQuality, bits_per_pixel, psnr};
+use crate::evaluation::prepared::for_each_prepared;
 use crate::model::Model;
 use crate::system::memory;
 
@@ -20,10 +29,13 @@ use crate::system::memory;
 const PERMUTATIONS: usize = 999;
 const PERMUTATION_SEED: u64 = 0;
 
+/// Pictures go through the network together up to this many pixels, and at least one.
+const PIXELS_PER_BATCH: usize = 1 << 20;
+
 /// How pictures are prepared, and what is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct EvaluateOptions {
-    /// Resize and crop; random parts become fixed ones.
+    /// Resize and crop; random parts become fixed ones. By default pictures are whole, each at its own size.
     pub preprocess: Preprocess,
     /// Pictures per batch. On the CPU the result does not depend on it but for rounding in the last digits of sums.
     pub batch_size: usize,
@@ -36,7 +48,7 @@ pub struct EvaluateOptions {
 pub struct Evaluation {
     /// Pictures seen.
     pub images: usize,
-    /// Mean squared error of the reconstruction in normalized units, over all values.
+    /// Mean squared error of the reconstruction in normalized units, the mean over the pictures.
     pub mse: f64,
     /// Bits per pixel that the codes take without further coding.
     pub bits_per_pixel: f64,
@@ -45,16 +57,21 @@ pub struct Evaluation {
     /// Present when asked for.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
+    /// Each picture's quality, in order, where it was asked for.
+    #[serde(skip)]
+    pub pictures: Vec<PictureQuality>,
 }
 
-/// Image quality on 8-bit pixels.
+/// Image quality on 8-bit pixels, as `docs/metrics.md` defines it: means over the pictures, each of which counts alike.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Quality {
-    /// Mean squared error of pixels in 0..255, over all values.
+    /// Mean squared error of pixels in 0..255.
     pub mse_255: f64,
-    /// Peak signal-to-noise ratio of that error, in dB.
+    /// Peak signal-to-noise ratio in dB.
     pub psnr: f64,
-    /// Structural similarity, mean over pictures.
+    /// The PSNR of the mean error `mse_255`, which is lower than `psnr` unless all pictures have the same error.
+    pub psnr_of_mean_mse: f64,
+    /// Structural similarity.
     pub ssim: f64,
 }
 
@@ -87,6 +104,9 @@ pub struct MapQuality {
 
 /// Evaluates `model` on every picture of `source`, in order. `progress` is told the pictures done.
 ///
+/// Pictures whose sides are no multiples of the model's stride are padded for the network, as for encoding, and measured
+/// without the padding.
+///
 /// # Errors
 /// There is no picture, one cannot be read, or sizes do not fit.
 pub fn evaluate(
@@ -98,39 +118,19 @@ pub fn evaluate(
     if source.is_empty() {
         return Err(Error::Invalid("there are no pictures to evaluate on".into()));
     }
-    if let Some(size) = options.preprocess.size() {
-        memory::require_for_pictures(options.batch_size.min(source.len()), size)?;
-    }
     let architecture = &model.config().architecture;
-    let normalization = model.config().preprocessing.normalization;
-    let converter = Converter::new(&normalization)?;
-    let mut usage: Vec<CodebookUsage> =
-        model.quantizers().into_iter().map(|quantizer| CodebookUsage::new(quantizer.grid())).collect();
-    let (mut images, mut values, mut squares) = (0, 0.0, 0.0);
-    let (mut pixels_seen, mut codes_seen) = (0.0, 0.0);
-    let mut quality = QualityAccumulator::new();
-
-    let loading = LoaderOptions { preprocess: options.preprocess, normalization, ..LoaderOptions::default() };
-    for batch in ksom_datasets::loading::batches(source.clone(), options.batch_size, loading)? {
-        let pixels = batch?.pixels;
-        let output = model.forward(&pixels)?;
-        let reconstruction = output.reconstruction.detach().to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
-        squares += sum_of_squares(&(&reconstruction - &pixels)?)?;
-        values += pixels.elem_count() as f64;
-        images += pixels.dim(0)?;
-        pixels_seen += (pixels.elem_count() / 3) as f64;
-        for ((usage, level), quantizer) in usage.iter_mut().zip(&output.levels).zip(model.quantizers()) {
-            codes_seen += level.codes.elem_count() as f64;
-            usage.observe(quantizer, &level.inputs, &level.codes.flatten_all()?)?;
-        }
-        if options.full {
-            let originals = converter.to_images(&pixels)?;
-            for (original, reconstruction) in originals.iter().zip(&converter.to_images(&reconstruction)?) {
-                quality.add(original, reconstruction)?;
+    let mut seen = Seen::new(model)?;
+    let mut add = |pictures: &[RgbImage]| {
+        for alike in pictures.chunk_by(|a, b| a.dimensions() == b.dimensions()) {
+            let pixels = alike[0].width() as usize * alike[0].height() as usize;
+            for batch in alike.chunks((PIXELS_PER_BATCH / pixels.max(1)).max(1)) {
+                seen.add(model, batch, options.full)?;
             }
         }
-        progress(images);
-    }
+        Ok(())
+    };
+    for_each_prepared(source.as_ref(), &options.preprocess, options.batch_size, &mut add, progress)?;
+    let Seen { usage, errors, qualities, pixels, codes, .. } = seen;
 
     let levels = architecture
         .levels()
@@ -158,17 +158,78 @@ pub fn evaluate(
             })
         })
         .collect::<Result<_>>()?;
-    let quality = match (quality.mse(), quality.psnr(), quality.ssim()) {
-        (Some(mse_255), Some(psnr), Some(ssim)) => Some(Quality { mse_255, psnr, ssim }),
-        _ => None,
-    };
-    let bits_per_pixel = bits_per_pixel(model.config().quantizer.num_codes, codes_seen, pixels_seen);
-    Ok(Evaluation { images, mse: squares / values, bits_per_pixel, levels, quality })
+    let quality = PictureQuality::mean(&qualities).map(|mean| Quality {
+        mse_255: mean.mse,
+        psnr: mean.psnr,
+        psnr_of_mean_mse: psnr(mean.mse),
+        ssim: mean.ssim,
+    });
+    let mse = errors.iter().sum::<f64>() / errors.len() as f64;
+    let bits_per_pixel = bits_per_pixel(model.config().quantizer.num_codes, codes, pixels);
+    Ok(Evaluation { images: errors.len(), mse, bits_per_pixel, levels, quality, pictures: qualities })
 }
 
-/// Σ x², summed in f64 in a fixed order.
-fn sum_of_squares(x: &candle_core::Tensor) -> Result<f64> {
-    let values = x.flatten_all()?.to_vec1::<f32>()?;
-    // Partial sums per row keep the additions short without giving up a fixed order.
-    Ok(values.chunks(4096).map(|part| part.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>()).sum())
+/// What was seen of the pictures so far.
+struct Seen {
+    converter: Converter,
+    usage: Vec<CodebookUsage>,
+    /// Each picture's mean squared error in normalized units.
+    errors: Vec<f64>,
+    qualities: Vec<PictureQuality>,
+    pixels: f64,
+    codes: f64,
+}
+
+impl Seen {
+    fn new(model: &Model) -> Result<Self> {
+        Ok(Self {
+            converter: Converter::new(&model.config().preprocessing.normalization)?,
+            usage: model.quantizers().into_iter().map(|quantizer| CodebookUsage::new(quantizer.grid())).collect(),
+            errors: Vec::new(),
+            qualities: Vec::new(),
+            pixels: 0.0,
+            codes: 0.0,
+        })
+    }
+
+    /// Sends pictures of one size through the network.
+    fn add(&mut self, model: &Model, pictures: &[RgbImage], full: bool) -> Result<()> {
+        let (width, height) = pictures[0].dimensions();
+        if width == 0 || height == 0 {
+            return Err(Error::Invalid(format!("a picture cannot be {width}×{height}")));
+        }
+        memory::require_for_pictures(pictures.len(), (width, height))?;
+        let padded: Vec<RgbImage> = pictures.iter().map(|picture| pad_edges(picture, model.stride() as u32)).collect();
+        let input = self.converter.to_tensor(&padded)?;
+        let output = model.forward(&input)?;
+        let reconstruction = output.reconstruction.detach().to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+        let inside = |pixels: &Tensor| -> Result<Tensor> {
+            Ok(pixels.narrow(2, 0, height as usize)?.narrow(3, 0, width as usize)?)
+        };
+        let difference = (inside(&reconstruction)? - inside(&input)?)?.flatten_from(1)?;
+        for picture in difference.to_vec2::<f32>()? {
+            // Partial sums keep the additions short without giving up a fixed order.
+            let square = |values: &[f32]| values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+            self.errors.push(picture.chunks(4096).map(square).sum::<f64>() / picture.len() as f64);
+        }
+        self.pixels += f64::from(width) * f64::from(height) * pictures.len() as f64;
+        for ((usage, level), quantizer) in self.usage.iter_mut().zip(&output.levels).zip(model.quantizers()) {
+            self.codes += level.codes.elem_count() as f64;
+            usage.observe(quantizer, &level.inputs, &level.codes.flatten_all()?)?;
+        }
+        if full {
+            let decoded = self.converter.to_images(&reconstruction)?;
+            let measured: Vec<Result<PictureQuality>> = pictures
+                .par_iter()
+                .zip(&decoded)
+                .map(|(original, decoded)| {
+                    PictureQuality::measure(original, &crop_imm(decoded, 0, 0, width, height).to_image())
+                })
+                .collect();
+            for quality in measured {
+                self.qualities.push(quality?);
+            }
+        }
+        Ok(())
+    }
 }

@@ -28,4 +28,4 @@ pub use outcome::{LevelTopology, Outcome};
 pub use plan::{Configuration, Experiment, FigureGroup, RunName};
 pub use results::{Budget, ConfigurationResult, ExperimentResults, LevelResult, RunResult};
 pub use runner::{ExperimentEvent, ExperimentOptions};
-pub use statistics::{Spread, first_within};
+pub use statistics::{Spread, first_within, mean_curve, mean_curve_meets};

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ksom_datasets::DataSpec;
+
 use crate::error::{Error, Result};
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
 use crate::experiment::outcome::{LevelTopology, Outcome};
@@ -93,7 +95,8 @@ impl Experiment {
             return Ok(());
         }
         let found = read_text(&path, MAX_SPEC_BYTES)?;
-        if found != self.data_text() {
+        let same = found.trim().parse::<DataSpec>().is_ok_and(|found| found.absolute() == self.data.absolute());
+        if !same {
             return Err(Error::file(
                 &path,
                 format!("the runs there were trained on {}, not on {}: choose another folder", found.trim(), self.data),
@@ -103,7 +106,7 @@ impl Experiment {
     }
 
     fn data_text(&self) -> String {
-        format!("{}\n", self.data)
+        format!("{}\n", self.data.absolute())
     }
 
     /// Refuses a run that was started by another recipe; whether it is to take more steps than it was started for.

@@ -14,7 +14,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of the numbers; nothing of none.
+    /// Of the numbers, if there are any.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect();
         let n = values.len() as f64;
@@ -33,6 +33,26 @@ impl Spread {
 /// The step of the first validation whose error is at most `threshold`.
 pub fn first_within(validations: &[LoggedValidation], threshold: f64) -> Option<u64> {
     validations.iter().find(|validation| validation.mse <= threshold).map(|validation| validation.step)
+}
+
+/// The mean of several trainings' validation errors, by step, at the steps that all of them validated.
+pub fn mean_curve(runs: &[&[LoggedValidation]]) -> Vec<(u64, f64)> {
+    let Some((first, others)) = runs.split_first() else { return Vec::new() };
+    let at_step = |validation: &LoggedValidation| {
+        let mut sum = validation.mse;
+        for run in others {
+            sum += run.iter().find(|other| other.step == validation.step)?.mse;
+        }
+        Some((validation.step, sum / runs.len() as f64))
+    };
+    first.iter().filter_map(at_step).collect()
+}
+
+/// The first step of a mean curve ([`mean_curve`]) at which it is at most `factor` times the lowest point of the
+/// baseline's mean curve: the paper's own measure of speed.
+pub fn mean_curve_meets(curve: &[(u64, f64)], baseline: &[(u64, f64)], factor: f64) -> Option<u64> {
+    let lowest = baseline.iter().map(|&(_, mse)| mse).min_by(f64::total_cmp)?;
+    curve.iter().find(|&&(_, mse)| mse <= factor * lowest).map(|&(step, _)| step)
 }
 
 #[cfg(test)]
@@ -60,5 +80,28 @@ mod tests {
         assert_eq!(first_within(&curve, 1.2 * best), Some(100));
         assert_eq!(first_within(&curve, 0.99), None);
         assert_eq!(first_within(&[], 1.0), None);
+    }
+
+    #[test]
+    fn mean_curves_meet_where_the_mean_does_not_where_runs_do_on_average() {
+        let run = |errors: [f64; 4]| -> Vec<LoggedValidation> {
+            let at =
+                |(number, mse): (usize, f64)| LoggedValidation { step: 10 * (number as u64 + 1), mse, levels: vec![] };
+            errors.into_iter().enumerate().map(at).collect()
+        };
+        let (fast, slow) = (run([1.05, 1.0, 1.0, 1.0]), run([3.0, 2.0, 1.2, 1.0]));
+        let mean = mean_curve(&[&fast, &slow]);
+        assert_eq!(mean, [(10, 2.025), (20, 1.5), (30, 1.1), (40, 1.0)]);
+        // Within 1.1 of the mean's own minimum at step 30; the runs come to it at 10 and 40: at 25 on average.
+        assert_eq!(mean_curve_meets(&mean, &mean, 1.1 + 1e-12), Some(30));
+        assert_eq!([&fast, &slow].map(|run| first_within(run, 1.1)), [Some(10), Some(40)]);
+        // The baseline's minimum is that of its mean curve, not the mean of its runs' minima (here 0.75).
+        let baseline = mean_curve(&[&run([2.0, 0.5, 2.0, 2.0]), &run([2.0, 2.0, 1.0, 2.0])]);
+        assert_eq!(baseline[1], (20, 1.25));
+        assert_eq!(mean_curve_meets(&mean, &baseline, 1.1), Some(30));
+        assert_eq!(mean_curve_meets(&mean, &baseline, 0.7), None);
+        // Steps that only some runs validated do not count; without a run there is no curve.
+        assert_eq!(mean_curve(&[&fast[1..], &slow[..3]]), [(20, 1.5), (30, 1.1)]);
+        assert_eq!((mean_curve(&[]), mean_curve_meets(&mean, &[], 1.1)), (vec![], None));
     }
 }

@@ -1,11 +1,14 @@
-//! Line charts as SVG.
+//! Line charts as SVG or as pixels.
 
+use image::RgbImage;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::figures::code_map::white;
 use crate::figures::log_axis::LogAxis;
+use crate::figures::raster::Raster;
 
 /// Sides of a chart and of its legend, in pixels.
 const WIDTH: u32 = 960;
@@ -81,28 +84,45 @@ impl CurvePoint {
 /// # Errors
 /// There is no chart, or one cannot be drawn.
 pub fn chart_svg(charts: &[Chart]) -> Result<String> {
+    let size = size_of(charts)?;
+    let mut svg = String::new();
+    draw_all(charts, SVGBackend::with_string(&mut svg, size))?;
+    Ok(svg)
+}
+
+/// Draws charts below each other, as a picture.
+///
+/// # Errors
+/// There is no chart, or one cannot be drawn.
+pub fn chart_picture(charts: &[Chart]) -> Result<RgbImage> {
+    let mut picture = white(size_of(charts)?)?;
+    draw_all(charts, Raster(&mut picture))?;
+    Ok(picture)
+}
+
+fn size_of(charts: &[Chart]) -> Result<(u32, u32)> {
     if charts.is_empty() {
         return Err(Error::Invalid("there is no curve to draw".into()));
     }
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT * charts.len() as u32)).into_drawing_area();
-        root.fill(&WHITE).map_err(failed)?;
-        for (chart, area) in charts.iter().zip(root.split_evenly((charts.len(), 1))) {
-            draw(chart, &area)?;
-        }
-        root.present().map_err(failed)?;
+    Ok((WIDTH, HEIGHT.saturating_mul(charts.len() as u32)))
+}
+
+fn draw_all<D: DrawingBackend>(charts: &[Chart], backend: D) -> Result<()> {
+    let root = backend.into_drawing_area();
+    root.fill(&WHITE).map_err(failed)?;
+    for (chart, area) in charts.iter().zip(root.split_evenly((charts.len(), 1))) {
+        draw(chart, &area)?;
     }
-    Ok(svg)
+    root.present().map_err(failed)
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::Invalid(format!("cannot draw the curves: {error}"))
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Area<D> = DrawingArea<D, Shift>;
 
-fn draw(chart: &Chart, area: &Area<'_>) -> Result<()> {
+fn draw<D: DrawingBackend>(chart: &Chart, area: &Area<D>) -> Result<()> {
     let (plot, legend) = area.split_horizontally(WIDTH - LEGEND_WIDTH);
     let drawable = |point: &CurvePoint| point.is_drawable(chart.logarithmic);
     let points = || chart.curves.iter().flat_map(|curve| &curve.points).copied().filter(drawable);
@@ -133,8 +153,9 @@ fn draw(chart: &Chart, area: &Area<'_>) -> Result<()> {
 }
 
 /// Axes, bands and lines.
-fn lines<Y>(chart: &Chart, area: &Area<'_>, x: std::ops::Range<f64>, y: Y) -> Result<()>
+fn lines<D, Y>(chart: &Chart, area: &Area<D>, x: std::ops::Range<f64>, y: Y) -> Result<()>
 where
+    D: DrawingBackend,
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
@@ -178,7 +199,7 @@ where
 }
 
 /// The legend, to the right of the plot.
-fn labels(chart: &Chart, area: &Area<'_>) -> Result<()> {
+fn labels<D: DrawingBackend>(chart: &Chart, area: &Area<D>) -> Result<()> {
     const LINE_HEIGHT: i32 = 20;
     const LONGEST_LABEL: usize = 36;
     for (number, curve) in chart.curves.iter().enumerate() {
@@ -229,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn pixels_show_the_line_its_axes_and_its_name() {
+        let picture = chart_picture(&[chart(false, &[1.0, 0.5, 2.0])]).unwrap();
+        let close = |pixel: &image::Rgb<u8>, color: [u8; 3]| pixel.0.iter().zip(color).all(|(a, b)| a.abs_diff(b) < 9);
+        let count = |color: [u8; 3]| picture.pixels().filter(|pixel| close(pixel, color)).count();
+        // A line of two pixels across the plot and in the legend; black axes and letters.
+        assert!(count([0, 114, 178]) > 600, "{}", count([0, 114, 178]));
+        assert!(count([0; 3]) > 600, "{}", count([0; 3]));
+        let dark = |pixel: &image::Rgb<u8>| pixel.0.iter().all(|&value| value < 128);
+        let legend = picture.enumerate_pixels().filter(|(x, _, pixel)| *x > WIDTH - LEGEND_WIDTH + 34 && dark(pixel));
+        assert!(legend.count() > 20);
+    }
+
+    #[test]
     fn strange_values_are_left_out() {
         for values in [
             &[][..],
@@ -243,6 +277,7 @@ mod tests {
             for logarithmic in [false, true] {
                 let svg = chart_svg(&[chart(logarithmic, values)]).unwrap();
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{values:?}");
+                assert_eq!(chart_picture(&[chart(logarithmic, values)]).unwrap().dimensions(), (WIDTH, HEIGHT));
             }
         }
         assert!(chart_svg(&[]).is_err());

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
 use image::{Rgb, RgbImage};
-use ksom_datasets::{ImageSource, LoaderOptions, Preprocess};
+use ksom_datasets::{ImageSource, Preprocess};
 use ksom_quantizers::Grid;
 
 use crate::error::{Error, Result};
+use crate::evaluation::prepared::for_each_prepared;
 use crate::figures::code_map::white;
 use crate::figures::layout::GridLayout;
 use crate::model::Model;
@@ -33,21 +33,19 @@ pub fn count_codes(
     if source.is_empty() {
         return Err(Error::Invalid("there are no pictures to count codes of".into()));
     }
-    let normalization = model.config().preprocessing.normalization;
-    let loading = LoaderOptions { preprocess, normalization, ..LoaderOptions::default() };
     let mut counts: Vec<Vec<u64>> =
         model.quantizers().into_iter().map(|quantizer| vec![0; quantizer.grid().len()]).collect();
-    let mut images = 0;
-    for batch in ksom_datasets::loading::batches(source.clone(), batch_size, loading)? {
-        let pixels: Tensor = batch?.pixels;
-        for (counts, codes) in counts.iter_mut().zip(model.encode(&pixels)?) {
-            for code in codes.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<u32>()? {
-                counts[code as usize] += 1;
+    let mut count = |pictures: &[RgbImage]| {
+        for codes in model.encode_images(pictures)? {
+            for (counts, level) in counts.iter_mut().zip(codes.levels) {
+                for code in level.codes {
+                    counts[code as usize] += 1;
+                }
             }
         }
-        images += pixels.dim(0)?;
-        progress(images);
-    }
+        Ok(())
+    };
+    for_each_prepared(source.as_ref(), &preprocess, batch_size, &mut count, progress)?;
     Ok(counts)
 }
 
@@ -72,6 +70,11 @@ pub fn usage_map(grid: &Grid, counts: &[u64], cell: u32) -> Result<RgbImage> {
         fill_cell(&mut map, &layout, code, shade);
     }
     Ok(map)
+}
+
+/// The shades of [`usage_map`], from a code that is hardly used to the most frequent one.
+pub fn usage_scale(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, _| shade(f64::from(x) / f64::from(width.max(2) - 1)))
 }
 
 /// Paints a code's cell.

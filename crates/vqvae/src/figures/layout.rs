@@ -11,6 +11,8 @@ pub struct GridLayout {
     /// Slices to the right and downwards.
     slices: (usize, usize),
     len: usize,
+    /// Whether a line of codes is wrapped.
+    wrapped: bool,
     /// Pixels of a cell's side, and between slices.
     cell: u32,
     gap: u32,
@@ -31,7 +33,7 @@ impl GridLayout {
             [x, y] => ((x, y), (1, 1)),
             [x, y, z, ref more @ ..] => ((x, y), (z, more.iter().product())),
         };
-        Self { slice, slices, len, cell, gap: cell.div_ceil(2) }
+        Self { slice, slices, len, wrapped: axes.len() < 2, cell, gap: cell.div_ceil(2) }
     }
 
     /// Pixels of a cell's side.
@@ -47,6 +49,26 @@ impl GridLayout {
             u32::try_from(pixels).unwrap_or(u32::MAX)
         };
         (side(self.slice.0, self.slices.0), side(self.slice.1, self.slices.1))
+    }
+
+    /// Numbers for the upper and the left side, each with its pixel: of a grid of two axes the places along them, of
+    /// one that is wrapped into lines the first code of each; none of others, whose slices stand side by side.
+    pub fn marks(&self) -> (Vec<(u32, String)>, Vec<(u32, String)>) {
+        /// Marks are at least so many pixels apart.
+        const APART: (u32, u32) = (28, 16);
+        if self.slices != (1, 1) {
+            return (Vec::new(), Vec::new());
+        }
+        let marks = |cells: usize, apart: u32, number: &dyn Fn(usize) -> usize| -> Vec<(u32, String)> {
+            let step = apart.div_ceil(self.cell).max(1) as usize;
+            (0..cells).step_by(step).map(|at| (at as u32 * self.cell, number(at).to_string())).collect()
+        };
+        let line = self.slice.0;
+        if self.wrapped {
+            (Vec::new(), marks(self.slice.1, APART.1, &|at| at * line))
+        } else {
+            (marks(self.slice.0, APART.0, &|at| at), marks(self.slice.1, APART.1, &|at| at))
+        }
     }
 
     /// The upper left corner of a code's cell in pixels; nothing if the grid has no such code.
@@ -89,6 +111,16 @@ mod tests {
         assert_eq!(line.place(6), Some((0, 8)));
         assert_eq!(layout(&[7, 1]).size(), (12, 12));
         assert_eq!(layout(&[1]).size(), (4, 4));
+    }
+
+    #[test]
+    fn sides_are_numbered_where_they_mean_something() {
+        let grid = |shape: &[usize]| GridLayout::new(&Grid::new(shape.to_vec()).unwrap(), 16).marks();
+        let (across, down) = grid(&[4, 2]);
+        assert_eq!(across, [(0, "0".to_string()), (32, "2".to_string())]);
+        assert_eq!(down, [(0, "0".to_string()), (16, "1".to_string())]);
+        assert_eq!(grid(&[7]), (vec![], vec![(0, "0".into()), (16, "3".into()), (32, "6".into())]));
+        assert_eq!(grid(&[2, 2, 2]), (vec![], vec![]));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::figures::code_map::white;
 use crate::figures::heat::{fill_cell, shade};
 use crate::figures::layout::GridLayout;
+use crate::figures::sheet::{Sheet, SheetCell, SheetRow};
 
 /// The kinds that have a shape, and their names.
 pub(super) const KINDS: [(NeighborhoodKind, &str); 2] =
@@ -23,27 +24,30 @@ pub fn neighborhood_picture(config: &QuantizerConfig, steps: &[u64], cell: u32) 
         return Err(Error::Invalid("there is no step to draw a neighborhood at, or no pixel to a cell".into()));
     }
     let layout = GridLayout::new(&grid, cell);
-    let (width, height) = layout.size();
-    let gap = cell.saturating_mul(2);
-    let columns = u32::try_from(steps.len()).unwrap_or(u32::MAX);
-    let too_large = || Error::Invalid(format!("{columns} neighborhoods of {width}×{height} do not fit on a picture"));
-    let total = columns.checked_mul(width.saturating_add(gap)).map(|total| total - gap).ok_or_else(too_large)?;
-    let rows = (KINDS.len() as u32).saturating_mul(height.saturating_add(gap)).saturating_sub(gap);
-    let mut picture = white((total, rows))?;
     let middle: Vec<usize> = grid.shape().iter().map(|side| side / 2).collect();
     let middle = grid.code_at(&middle)?;
-    for (row, &(kind, _)) in KINDS.iter().enumerate() {
+    let mut rows = Vec::new();
+    for (kind, title) in KINDS {
         let neighborhood = of_kind(config, kind)?;
-        for (column, &t) in steps.iter().enumerate() {
-            let mut map = white((width, height))?;
+        let mut cells = Vec::new();
+        for &t in steps {
+            let mut map = white(layout.size())?;
             for code in 0..grid.len() {
                 fill_cell(&mut map, &layout, code, shade(neighborhood.weight(grid.distance(middle, code)?, t)));
             }
-            let place = |number: usize, side: u32| (number as u32 * (side + gap)).into();
-            image::imageops::replace(&mut picture, &map, place(column, width), place(row, height));
+            cells.push(SheetCell { picture: map, caption: String::new() });
         }
+        rows.push(SheetRow { title: title.to_string(), cells });
     }
-    Ok(picture)
+    let sides: Vec<String> = grid.shape().iter().map(ToString::to_string).collect();
+    let columns = steps.iter().map(|t| format!("step {t}")).collect();
+    let notes = vec![format!(
+        "grid {}, shrink step τ = {}, gaussian base {}: from pale (learns nothing along) to dark (learns in full)",
+        sides.join("×"),
+        config.shrink_step,
+        config.gaussian_base
+    )];
+    Sheet { title: "What learns along with the code in the middle".into(), notes, columns, rows }.draw()
 }
 
 /// The neighborhood of `config`, of another kind.
@@ -59,11 +63,15 @@ mod tests {
     fn both_kinds_are_drawn_at_every_step() {
         let config = QuantizerConfig::ksom(12, 4);
         let picture = neighborhood_picture(&config, &[0, 10, 1000], 2).unwrap();
-        // 3 × 4 cells of 2 pixels, and gaps of 4.
-        assert_eq!(picture.dimensions(), (3 * 6 + 2 * 4, 2 * 8 + 4));
         // The code itself learns in full, its neighbors ever less.
-        let dark = |x, y| *picture.get_pixel(x, y) == shade(1.0);
-        assert!(dark(2, 4) && dark(0, 4) && !dark(2, 0) && dark(10 + 2, 4) && !dark(10, 4));
+        let dark = |t: &[u64]| {
+            let picture = neighborhood_picture(&config, t, 2).unwrap();
+            picture.pixels().filter(|&&pixel| pixel == shade(1.0)).count()
+        };
+        // A code and, of the hard neighborhood at first, those beside it; 4 pixels each.
+        assert_eq!(dark(&[100_000]), 2 * 4);
+        assert!(dark(&[0]) > dark(&[10]) && dark(&[10]) >= dark(&[1000]));
+        assert!(picture.width() > 3 * 6 && picture.height() > 2 * 8);
         assert!(neighborhood_picture(&config, &[], 2).is_err());
     }
 }

@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::figures::chart::{Chart, Curve, CurvePoint, chart_svg};
+use crate::figures::chart::{Chart, Curve, CurvePoint};
 use crate::record::run_log::RunLog;
 
 /// The most points of a line: more than there are pixels show nothing.
 const MAX_POINTS: usize = 2000;
 
-/// Draws the curves of trainings below each other, a line per training: loss of the batches, validation loss (where
-/// there are validations), perplexity of each level's codes in the batches.
+/// The curves of trainings, a line per training: loss of the batches, validation loss (where there are validations),
+/// perplexity of each level's codes in the batches.
 ///
 /// # Errors
-/// A log cannot be read, holds nothing yet, or the curves cannot be drawn.
-pub fn training_curves_svg(runs: &[(String, PathBuf)]) -> Result<String> {
+/// A log cannot be read, or holds nothing yet.
+pub fn training_charts(runs: &[(String, PathBuf)]) -> Result<Vec<Chart>> {
     let mut logs = Vec::with_capacity(runs.len());
     for (label, run) in runs {
         let log = RunLog::read(run)?;
@@ -51,7 +51,7 @@ pub fn training_curves_svg(runs: &[(String, PathBuf)]) -> Result<String> {
             at_level.map(|(step, perplexity)| CurvePoint::single(step as f64, perplexity)).collect()
         }));
     }
-    chart_svg(&charts)
+    Ok(charts)
 }
 
 /// Every n-th point and the last one, so that there are not too many.

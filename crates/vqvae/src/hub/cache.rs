@@ -52,6 +52,8 @@ pub(crate) enum Absent {
     Unknown,
     /// A file is not what its name says.
     Damaged(PathBuf),
+    /// A folder of it leads out of the cache.
+    Elsewhere(PathBuf),
 }
 
 /// The part of the cache that belongs to one repository.
@@ -85,18 +87,47 @@ impl RepositoryCache {
 
     /// The model as it lies here. Every file is compared with the name of its contents.
     pub(crate) fn find(&self, revision: &str) -> std::result::Result<HubModel, Absent> {
+        if let Some(elsewhere) = self.elsewhere() {
+            return Err(Absent::Elsewhere(elsewhere));
+        }
         let commit = self.commit_of(revision).ok_or(Absent::Unknown)?;
         let folder = self.snapshot(&commit);
+        if let Some(elsewhere) = self.out_of_cache(&folder) {
+            return Err(Absent::Elsewhere(elsewhere));
+        }
         for file in MODEL_FILES {
             let path = folder.join(file);
             if !path.is_file() {
                 return Err(Absent::Unknown);
             }
-            if !is_intact(&path) || self.check_inside(&path).is_err() {
+            if !is_intact(&path) || self.out_of_cache(&path).is_some() {
                 return Err(Absent::Damaged(path));
             }
         }
         Ok(HubModel { repository: self.repository.clone(), commit, folder })
+    }
+
+    /// The first of the repository's folders that leads out of the cache.
+    fn elsewhere(&self) -> Option<PathBuf> {
+        let below = ["blobs", "snapshots", "refs"].map(|name| self.folder.join(name));
+        [self.folder.clone(), self.locks()].into_iter().chain(below).find_map(|folder| self.out_of_cache(&folder))
+    }
+
+    /// Where the locks on the repository's files lie.
+    pub(super) fn locks(&self) -> PathBuf {
+        self.folder.with_file_name(".locks").join(self.folder.file_name().unwrap_or_default())
+    }
+
+    /// The part of a path that leads out of the cache by a link. A link of the whole repository is its owner's way to
+    /// keep it on another disk, and is followed as Python follows it: what lies there is part of the cache.
+    fn out_of_cache(&self, path: &Path) -> Option<PathBuf> {
+        let cache = self.folder.parent().unwrap_or(&self.folder);
+        let existing =
+            path.ancestors().take_while(|part| *part != cache).find(|part| part.symlink_metadata().is_ok())?;
+        let roots = [cache, &self.folder].map(|root| root.canonicalize().ok());
+        let place = existing.canonicalize().ok();
+        let inside = place.is_some_and(|place| roots.iter().flatten().any(|root| place.starts_with(root)));
+        (!inside).then(|| existing.to_path_buf())
     }
 
     /// Refuses a path that leaves the cache by a link that somebody put there.
@@ -104,15 +135,30 @@ impl RepositoryCache {
     /// # Errors
     /// What exists of the path lies elsewhere.
     pub(super) fn check_inside(&self, path: &Path) -> Result<()> {
-        let cache = self.folder.parent().unwrap_or(&self.folder);
-        let existing = path.ancestors().take_while(|part| *part != cache).find(|part| part.symlink_metadata().is_ok());
-        let Some(existing) = existing else { return Ok(()) };
-        match (existing.canonicalize(), cache.canonicalize()) {
-            (Ok(place), Ok(cache)) if place.starts_with(&cache) => Ok(()),
-            _ => {
-                Err(Error::file(existing, format!("leads out of the Hub's cache {} and is not used", cache.display())))
-            }
-        }
+        self.out_of_cache(path).map_or(Ok(()), |elsewhere| Err(self.leads_out(&elsewhere)))
+    }
+
+    /// The same for all of the repository's folders.
+    pub(super) fn check_folders(&self) -> Result<()> {
+        self.elsewhere().map_or(Ok(()), |elsewhere| Err(self.leads_out(&elsewhere)))
+    }
+
+    /// What is said wherever a folder of the cache lies elsewhere.
+    fn leads_out(&self, elsewhere: &Path) -> Error {
+        let cache = self.folder.parent().unwrap_or(&self.folder).display();
+        let message = if elsewhere.exists() {
+            format!(
+                "leads out of the Hub's cache {cache} and is not used: link the whole folder {} instead, or name the \
+                 place of the whole cache by HF_HUB_CACHE",
+                self.folder.display()
+            )
+        } else {
+            format!(
+                "leads out of the Hub's cache {cache}, and to nothing: attach the disk that it leads to, or remove it to \
+                 have the model fetched again"
+            )
+        };
+        Error::file(elsewhere, message)
     }
 
     /// The model of a commit, there or not.
@@ -128,43 +174,50 @@ impl Hub {
     /// It is not there, or a file of it is damaged: the message says what to run.
     pub fn cached(&self, name: &HubName) -> Result<HubModel> {
         let missing = |problem, message: String| Error::Hub { subject: name.to_string(), problem, message };
-        RepositoryCache::new(&self.cache, name).find(name.revision()).map_err(|absent| {
+        let repository = RepositoryCache::new(&self.cache, name);
+        repository.find(name.revision()).map_err(|absent| {
             let cache = self.cache.display();
-            let network = if self.offline { " without HF_HUB_OFFLINE" } else { "" };
+            let again = match self.offline {
+                true => format!("HF_HUB_OFFLINE is set: unset it, and `ksom pull {name}` fetches it"),
+                false => format!("`ksom pull {name}` fetches it where there is a network"),
+            };
             match absent {
-                Absent::Unknown => missing(
-                    HubProblem::Offline,
-                    format!("not in the cache {cache}: run `ksom pull {name}`{network} where there is a network"),
-                ),
-                Absent::Damaged(path) => missing(
-                    HubProblem::Damaged,
-                    format!(
-                        "{} in the cache is damaged: run `ksom pull {name}`{network} to fetch it again",
-                        path.display()
-                    ),
-                ),
+                Absent::Unknown => missing(HubProblem::Offline, format!("not in the cache {cache}; {again}")),
+                Absent::Damaged(path) => {
+                    missing(HubProblem::Damaged, format!("{} in the cache is damaged; {again}", path.display()))
+                }
+                Absent::Elsewhere(path) => repository.leads_out(&path),
             }
         })
     }
 
-    /// Every model of ours in the cache, by name. Other programs' repositories are passed over.
-    pub fn cached_models(&self) -> Vec<CachedModel> {
+    /// Every model of ours in the cache, by name, or why it is not used. Other programs' repositories are passed over.
+    pub fn cached_models(&self) -> Vec<Result<CachedModel>> {
         let mut models = Vec::new();
         for repository in entries(&self.cache) {
             let Some(name) = repository.strip_prefix(PREFIX).and_then(|rest| rest.split_once("--")) else { continue };
             let Ok(name) = format!("{}/{}", name.0, name.1).parse::<HubName>() else { continue };
             let cache = RepositoryCache::new(&self.cache, &name);
+            if let Err(error) = cache.check_folders() {
+                let config = |commit: &String| cache.snapshot(commit).join(MODEL_FILES[0]);
+                let of_others = |path: &PathBuf| path.exists() && ModelConfig::read(path).is_err();
+                if !entries(&cache.folder.join("snapshots")).iter().map(config).any(|path| of_others(&path)) {
+                    models.push(Err(error));
+                }
+                continue;
+            }
             let references = references(&cache.folder.join("refs"), "");
             for commit in entries(&cache.folder.join("snapshots")) {
                 let model = cache.model(&commit);
                 let [config, weights] = MODEL_FILES.map(|file| model.folder.join(file));
                 let (Ok(config), Ok(weights)) = (ModelConfig::read(&config), fs::metadata(weights)) else { continue };
-                if cache.check_inside(&model.folder).is_err() {
+                if let Err(error) = cache.check_inside(&model.folder) {
+                    models.push(Err(error));
                     continue;
                 }
                 let of_commit = |(revision, at): &(String, String)| (*at == commit).then(|| revision.clone());
                 let revisions = references.iter().filter_map(of_commit).collect();
-                models.push(CachedModel { model, revisions, config, bytes: weights.len() });
+                models.push(Ok(CachedModel { model, revisions, config, bytes: weights.len() }));
             }
         }
         models

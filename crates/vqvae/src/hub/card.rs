@@ -14,6 +14,9 @@ use crate::record::recorded::RecordedMetrics;
 /// The license that a card names where none was chosen: the Hub's word for one that is not in its list.
 const NO_LICENSE: &str = "other";
 
+/// Whose name the models of the zoo have on the Hub.
+const ZOO_OWNER: &str = "ksom-rs";
+
 /// What a card tells that is in none of the model's files.
 #[derive(Clone, Debug, Default)]
 pub struct CardOptions {
@@ -21,9 +24,17 @@ pub struct CardOptions {
     pub license: Option<String>,
     /// Data sets on the Hub that the model was trained on.
     pub datasets: Vec<String>,
+    /// The name on the Hub of the model that this one was tuned from, where the configuration knows another name or
+    /// none.
+    pub base_model: Option<HubName>,
 }
 
 impl CardOptions {
+    /// Whether nothing is to be told.
+    pub(crate) fn is_default(&self) -> bool {
+        self.license.is_none() && self.datasets.is_empty() && self.base_model.is_none()
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let plain = |text: &str, more: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
@@ -69,7 +80,7 @@ pub(crate) fn write_card(
     card + "## Intended use and limits\n\n\
             For experiments with discrete representations of pictures, and as a start for fine-tuning. Pictures unlike \
             those of its training come out worse, and nothing was done against biases of the training data. Not a codec \
-            for pictures that matter: what is lost cannot be had back.\n\n\
+            for pictures that matter: what is lost cannot be recovered.\n\n\
             The method: K. Irie, R. Csordás, J. Schmidhuber, *Self-Organising Neural Discrete Representation Learning à \
             la Kohonen*, ICANN 2024, [arXiv 2302.07950](https://arxiv.org/abs/2302.07950).\n"
 }
@@ -90,8 +101,7 @@ fn front_matter(title: &str, config: &ModelConfig, metrics: &RecordedMetrics, op
         let sets: Vec<&str> = options.datasets.iter().map(String::as_str).collect();
         yaml += &format!("datasets:\n{}", list(&sets));
     }
-    // Only a model on the Hub can be named there.
-    if let Some(base) = config.provenance.base_model.as_ref().filter(|base| base.parse::<HubName>().is_ok()) {
+    if let Some(base) = base_on_the_hub(config, options) {
         yaml += &format!("base_model: {}\nbase_model_relation: finetune\n", json!(base));
     }
     let measured = [
@@ -121,6 +131,17 @@ fn front_matter(title: &str, config: &ModelConfig, metrics: &RecordedMetrics, op
         );
     }
     yaml
+}
+
+/// What the model was tuned from, by its name on the Hub: nothing else can be named in the front matter.
+fn base_on_the_hub(config: &ModelConfig, options: &CardOptions) -> Option<String> {
+    if let Some(base) = &options.base_model {
+        return Some(base.repository().to_string());
+    }
+    let base = config.provenance.base_model.as_ref()?;
+    let zoo = ksom_models::find(base).map(|files| format!("{ZOO_OWNER}/{}", files.name));
+    // With a commit, it came from there.
+    zoo.or_else(|| config.provenance.base_revision.as_ref().map(|_| base.clone()))
 }
 
 fn summary(config: &ModelConfig) -> String {
@@ -183,9 +204,9 @@ fn training(provenance: &Provenance) -> String {
     let mut lines = Vec::new();
     if let Some(base) = &provenance.base_model {
         let commit = provenance.base_revision.as_ref().map(|commit| format!(" at `{commit}`")).unwrap_or_default();
-        let base = match base.parse::<HubName>() {
-            Ok(_) => format!("[{base}](https://huggingface.co/{base})"),
-            Err(_) => format!("`{base}`"),
+        let base = match &provenance.base_revision {
+            Some(_) => format!("[{base}](https://huggingface.co/{base})"),
+            None => format!("`{base}`"),
         };
         lines.push(format!("- fine-tuned from {base}{commit}"));
     }
@@ -206,8 +227,9 @@ fn figures(metrics: &RecordedMetrics) -> String {
     let text = |values: Vec<String>| Some(values.join(", ")).filter(|text| !text.is_empty());
     let rows = [
         ("MSE, normalized units", metrics.mse.map(rounded)),
-        ("MSE of the model before fine-tuning", metrics.mse_before.map(rounded)),
+        ("MSE of the model before fine-tuning, same pictures", metrics.mse_before.map(rounded)),
         ("PSNR", metrics.psnr.map(|psnr| format!("{psnr:.2} dB"))),
+        ("PSNR of the mean MSE", metrics.psnr_of_mean_mse.map(|psnr| format!("{psnr:.2} dB"))),
         ("SSIM", metrics.ssim.map(|ssim| format!("{ssim:.4}"))),
         ("bits per pixel", metrics.bits_per_pixel.map(rounded)),
         ("codes in use", text(codes)),
@@ -266,7 +288,8 @@ mod tests {
             codes: vec![[9, 512]],
             ..RecordedMetrics::default()
         };
-        let options = CardOptions { license: Some("mit".into()), datasets: vec!["cifar10".into()] };
+        let options =
+            CardOptions { license: Some("mit".into()), datasets: vec!["cifar10".into()], ..CardOptions::default() };
         let card = write_card(&name, &config, &metrics, &options);
         for text in [
             "license: mit\n",
@@ -275,18 +298,32 @@ mod tests {
             "value: 0.05\n",
             "name: \"\\\"quoted\\\": 3 images\"\n",
             "at `0123456789abcdef",
-            "| MSE of the model before fine-tuning | 0.08 |",
+            "| MSE of the model before fine-tuning, same pictures | 0.08 |",
             "| codes in use | 9 of 512 |",
         ] {
             assert!(card.contains(text), "{text}: {card}");
         }
         assert!(!card.contains("type: psnr"), "{card}");
+
+        let base = |base: &str, options: &CardOptions| {
+            (config.provenance.base_model, config.provenance.base_revision) = (Some(base.into()), None);
+            write_card(&name, &config, &metrics, options)
+        };
+        let mut base = base;
+        assert!(base("cifar10-ksom", &options).contains("base_model: \"ksom-rs/cifar10-ksom\"\n"));
+        assert!(!base("runs/of/mine", &options).contains("base_model:"));
+        let told = CardOptions { base_model: Some("owner/mine".parse().unwrap()), ..options.clone() };
+        assert!(base("runs/of/mine", &told).contains("base_model: \"owner/mine\"\n"));
     }
 
     #[test]
     fn odd_licenses_and_data_sets_are_refused() {
         let refuses = |license: Option<&str>, set: &str| {
-            let options = CardOptions { license: license.map(String::from), datasets: vec![set.to_string()] };
+            let options = CardOptions {
+                license: license.map(String::from),
+                datasets: vec![set.to_string()],
+                ..CardOptions::default()
+            };
             options.check().is_err()
         };
         assert!(!refuses(Some("cc-by-4.0"), "owner/set"));

@@ -3,20 +3,25 @@
 use std::io::Read;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::blocking::Response;
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, RANGE, RETRY_AFTER, USER_AGENT};
+use reqwest::blocking::{RequestBuilder, Response};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, RANGE, USER_AGENT};
+use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
+use super::event::HubEvent;
 use super::failure::Failure;
 use super::name::HubName;
 use super::settings::Hub;
+use super::waiting;
 use crate::error::{Error, HubProblem, Result};
 
 /// The largest answer of the Hub's interface that is read, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
 /// The longest part of the Hub's own words that is passed on.
 const MAX_WORDS: usize = 300;
+/// What is sent takes the Hub longer than what is asked: at least so many seconds, and one more for each so many bytes.
+const SENDING_TIMEOUT: u64 = 60;
+const BYTES_PER_SECOND: u64 = 50_000;
 
 /// What we call ourselves.
 pub(crate) const AGENT: &str = concat!("ksom/", env!("CARGO_PKG_VERSION"));
@@ -36,7 +41,7 @@ pub(crate) struct Refusal<'a> {
     /// The Hub's words.
     pub(crate) words: Option<&'a str>,
     /// How long it asks to wait.
-    pub(crate) wait: Option<Duration>,
+    pub(crate) wait: Duration,
 }
 
 impl<'a> Client<'a> {
@@ -49,11 +54,77 @@ impl<'a> Client<'a> {
         Ok(Self { hub, name, http })
     }
 
+    /// The address of the Hub's interface to this repository.
+    pub(crate) fn interface(&self) -> String {
+        format!("{}/api/models/{}", self.hub.endpoint, self.name.repository())
+    }
+
     /// Asks the Hub's interface; `path` is below `/api/models/owner/name`.
     pub(crate) fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let url = format!("{}/api/models/{}{path}", self.hub.endpoint, self.name.repository());
+        self.read(self.send(self.get(&format!("{}{path}", self.interface())))?)
+    }
+
+    /// The same where what is asked for may be missing, which the Hub calls `absent`.
+    pub(crate) fn ask_for<T: DeserializeOwned>(&self, path: &str, absent: &str) -> Result<Option<T>, Failure> {
+        let response = self.send_anyway(self.get(&format!("{}{path}", self.interface())))?;
+        let code = header(&response, "x-error-code");
+        if response.status() == StatusCode::NOT_FOUND && code.is_none_or(|code| code == absent) || code == Some(absent)
+        {
+            return Ok(None);
+        }
+        self.read(self.accept(response)?).map(Some)
+    }
+
+    /// A file of a commit from byte `start` on. The answer may be the whole file nevertheless (status 200).
+    pub(crate) fn file(&self, commit: &str, path: &str, start: u64) -> Result<Response, Failure> {
+        let request = self.get(&format!("{}/{}/resolve/{commit}/{path}", self.hub.endpoint, self.name.repository()));
+        self.send(if start > 0 { request.header(RANGE, format!("bytes={start}-")) } else { request })
+    }
+
+    /// A request that says who asks. Only for addresses of the Hub's own.
+    pub(crate) fn get(&self, url: &str) -> RequestBuilder {
+        self.authorized(self.http.get(url).header(ACCEPT_ENCODING, "identity"))
+    }
+
+    /// A request that sends something to the Hub, and says who does.
+    pub(crate) fn post(&self, url: &str, kind: &str, body: Vec<u8>) -> RequestBuilder {
+        self.authorized(self.upload(Method::POST, url, body)).header(reqwest::header::CONTENT_TYPE, kind)
+    }
+
+    /// A request that sends something to an address that the Hub has named, and does not say who does.
+    pub(crate) fn upload(&self, method: Method, url: &str, body: Vec<u8>) -> RequestBuilder {
+        let timeout = Duration::from_secs(SENDING_TIMEOUT + body.len() as u64 / BYTES_PER_SECOND);
+        self.http.request(method, url).header(USER_AGENT, AGENT).timeout(timeout.max(self.hub.timeout)).body(body)
+    }
+
+    /// Adds who asks.
+    pub(crate) fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        let request = request.header(USER_AGENT, AGENT);
+        match &self.hub.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {}", token.secret())),
+            None => request,
+        }
+    }
+
+    /// Sends a request that should succeed.
+    pub(crate) fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        self.accept(self.send_anyway(request)?)
+    }
+
+    /// Sends a request, whatever is answered.
+    pub(crate) fn send_anyway(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        request.send().map_err(|error| Failure::passing(self.unreachable(&error.without_url())))
+    }
+
+    /// An answer that is a success.
+    pub(crate) fn accept(&self, response: Response) -> Result<Response, Failure> {
+        if response.status().is_success() { Ok(response) } else { Err(self.read_refusal(response)) }
+    }
+
+    /// An answer in JSON.
+    pub(crate) fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {
         let mut text = Vec::new();
-        self.get(&url, 0)?
+        response
             .take(MAX_ANSWER + 1)
             .read_to_end(&mut text)
             .map_err(|error| Failure::passing(self.unreachable(&error)))?;
@@ -64,29 +135,23 @@ impl<'a> Client<'a> {
             .map_err(|error| Failure::passing(format!("{} does not answer as a Hub does: {error}", self.hub.endpoint)))
     }
 
-    /// A file of a commit from byte `start` on. The answer may be the whole file nevertheless (status 200).
-    pub(crate) fn file(&self, commit: &str, path: &str, start: u64) -> Result<Response, Failure> {
-        self.get(&format!("{}/{}/resolve/{commit}/{path}", self.hub.endpoint, self.name.repository()), start)
-    }
-
-    fn get(&self, url: &str, start: u64) -> Result<Response, Failure> {
-        let mut request = self.http.get(url).header(USER_AGENT, AGENT).header(ACCEPT_ENCODING, "identity");
-        if let Some(token) = &self.hub.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {}", token.secret()));
-        }
-        if start > 0 {
-            request = request.header(RANGE, format!("bytes={start}-"));
-        }
-        let response = request.send().map_err(|error| Failure::passing(self.unreachable(&error.without_url())))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.read_refusal(response)) }
-    }
-
     fn read_refusal(&self, response: Response) -> Failure {
-        let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_string());
-        let (code, words) = (header("x-error-code"), header("x-error-message"));
-        let wait = header(RETRY_AFTER.as_str()).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let status = response.status().as_u16();
+        let wait = waiting::asked_for(|name| header(&response, name));
+        let own = |name: &str| header(&response, name).map(String::from);
+        let (code, words) = (own("x-error-code"), own("x-error-message"));
+        // Where no header has the Hub's words, its answer may.
+        let words = words.or_else(|| {
+            let mut text = Vec::new();
+            response.take(MAX_ANSWER).read_to_end(&mut text).ok()?;
+            Some(serde_json::from_slice::<serde_json::Value>(&text).ok()?["error"].as_str()?.to_string())
+        });
         self.refused(&Refusal { status, code: code.as_deref(), words: words.as_deref(), wait })
+    }
+
+    /// What tells of requests that are tried again.
+    pub(crate) fn told<'f>(&'f self, on_event: &'f mut dyn FnMut(HubEvent)) -> impl FnMut(&str, Duration) + 'f {
+        |reason, wait| on_event(HubEvent::Retrying { reason: &self.hide_token(reason), wait })
     }
 
     /// What a refusal means, and what to do.
@@ -114,10 +179,8 @@ impl<'a> Client<'a> {
             (403, _) => format!("access denied{words}: use a token that may do this with {repository}"),
             (404, _) => no_repository(),
             (408 | 429 | 500..600, _) => {
-                let wait = refusal.wait.unwrap_or_default();
-                let when = if wait.is_zero() { String::new() } else { format!(" in {} s", wait.as_secs()) };
-                let message = format!("{endpoint} answered {}{words}: try again{when}", status_name(refusal.status));
-                return Failure::Passing { message, wait };
+                let message = format!("{endpoint} answered {}{words}", status_name(refusal.status));
+                return Failure::Passing { message, wait: refusal.wait };
             }
             (status, _) => format!("{endpoint} answered {}{words}", status_name(status)),
         };
@@ -145,6 +208,11 @@ impl<'a> Client<'a> {
     pub(crate) fn hide_token(&self, text: &str) -> String {
         self.hub.token.as_ref().map_or_else(|| text.to_string(), |token| text.replace(token.secret(), "(token)"))
     }
+}
+
+/// A header's text; none where it is empty.
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok().filter(|text| !text.is_empty())
 }
 
 /// Without certificates there is no secure connection, and no client either.

@@ -67,7 +67,7 @@ pub(crate) fn download(
             // There is progress, if in small steps.
             attempts = Attempts::new();
         }
-        attempts.wait(failure, &mut |reason| on_event(HubEvent::Retrying { reason: &client.hide_token(reason) }))?;
+        attempts.wait(failure, &mut client.told(on_event))?;
     }
 }
 

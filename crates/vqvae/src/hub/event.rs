@@ -1,5 +1,7 @@
 //! What is told while files go to or come from the Hub.
 
+use std::time::Duration;
+
 /// What is told while files go to or come from the Hub.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -22,6 +24,8 @@ pub enum HubEvent<'a> {
     Retrying {
         /// Why it failed.
         reason: &'a str,
+        /// After how long: the Hub may have asked for it.
+        wait: Duration,
     },
     /// The Hub cannot be reached; what was pulled before is used.
     UsingCache {

@@ -7,8 +7,9 @@ use crate::error::{Error, HubProblem};
 /// Tries of a request, and the wait after the first; each further wait is twice as long.
 const ATTEMPTS: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// The longest wait that the Hub can ask for; beyond it the user decides.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait that the Hub can ask for, a little more than its own windows of five minutes; beyond it the user
+/// decides.
+const MAX_WAIT: Duration = Duration::from_secs(310);
 
 /// A request that failed.
 #[derive(Debug)]
@@ -42,6 +43,9 @@ impl Failure {
 
     pub(crate) fn message(&self) -> String {
         match self {
+            Self::Passing { message, wait } if !wait.is_zero() => {
+                format!("{message}: try again in {} s", wait.as_secs())
+            }
             Self::Final(message) | Self::Passing { message, .. } => message.clone(),
             Self::Local(error) => error.to_string(),
         }
@@ -66,11 +70,12 @@ impl Attempts {
     }
 
     /// Waits for the next try; gives the failure back where there is no sense in another one.
-    pub(crate) fn wait(&mut self, failure: Failure, on_retry: &mut dyn FnMut(&str)) -> Result<(), Failure> {
+    pub(crate) fn wait(&mut self, failure: Failure, on_retry: &mut dyn FnMut(&str, Duration)) -> Result<(), Failure> {
         match &failure {
             Failure::Passing { message, wait } if self.left > 0 && *wait <= MAX_WAIT => {
-                on_retry(message);
-                std::thread::sleep(self.wait.max(*wait));
+                let wait = self.wait.max(*wait);
+                on_retry(message, wait);
+                std::thread::sleep(wait);
                 self.left -= 1;
                 self.wait *= 2;
                 Ok(())
@@ -82,7 +87,7 @@ impl Attempts {
 
 /// Tries until it succeeds, until another try makes no sense, or until there were enough of them.
 pub(crate) fn retry<T>(
-    on_retry: &mut dyn FnMut(&str),
+    on_retry: &mut dyn FnMut(&str, Duration),
     mut attempt: impl FnMut() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut attempts = Attempts::new();

@@ -1,7 +1,6 @@
 //! Writing into the cache: under a lock, beside its place, renamed when whole.
 
-use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::cache::RepositoryCache;
@@ -9,6 +8,7 @@ use super::content_name::ContentName;
 use super::name::is_commit;
 use crate::error::{Error, Result};
 use crate::system::files::{PART_SUFFIX, write_atomic};
+use crate::system::lock::{try_lock, wait_for_lock};
 
 impl RepositoryCache {
     /// Where contents of that name are kept.
@@ -18,21 +18,20 @@ impl RepositoryCache {
 
     /// Waits until no other process downloads these contents; `on_wait` is told if one does.
     pub(crate) fn lock(&self, contents: &ContentName, on_wait: impl FnOnce()) -> Result<File> {
-        let locks = self.folder.with_file_name(".locks").join(self.folder.file_name().unwrap_or_default());
+        let locks = self.locks();
         let path = locks.join(format!("{}.lock", contents.as_str()));
         self.check_inside(&path)?;
         create_folder(&locks)?;
-        let failed = |source| Error::io("lock", &path, source);
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                on_wait();
-                file.lock().map_err(failed)?;
-            }
-            // Some network file systems have no locks. Two downloads at once may then spoil each other, which is noticed.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|source| Error::io("lock", &path, source))?;
+        // Without locks two downloads at once may spoil each other, which is noticed.
+        if !try_lock(&file) {
+            on_wait();
+            wait_for_lock(&file);
         }
         Ok(file)
     }
@@ -94,5 +93,5 @@ fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
 
 #[cfg(not(any(unix, windows)))]
 fn symlink(_: &Path, _: &Path) -> std::io::Result<()> {
-    Err(ErrorKind::Unsupported.into())
+    Err(std::io::ErrorKind::Unsupported.into())
 }

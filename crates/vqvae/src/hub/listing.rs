@@ -62,8 +62,12 @@ impl Listing {
         let mut found = self.entries.iter().filter(|entry| entry.path == path);
         let Some(entry) = found.next() else {
             let others: Vec<&str> = self.entries.iter().map(|entry| entry.path.as_str()).take(NAMES_TOLD).collect();
-            let others = if others.is_empty() { "nothing".to_string() } else { others.join(", ") };
-            return Err(format!("no ksom model: it has no {path}, but {others}"));
+            let found = if others.is_empty() {
+                "the repository is empty".to_string()
+            } else {
+                format!("found {}", others.join(", "))
+            };
+            return Err(format!("not a ksom model: expected a file {path}, {found}"));
         };
         if found.next().is_some() {
             return Err(format!("its listing names {path} twice"));

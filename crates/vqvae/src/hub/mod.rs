@@ -12,7 +12,11 @@ mod package;
 mod settings;
 
 #[cfg(feature = "hub")]
+mod base64;
+#[cfg(feature = "hub")]
 mod client;
+#[cfg(feature = "hub")]
+mod commit;
 #[cfg(feature = "hub")]
 mod download;
 #[cfg(feature = "hub")]
@@ -25,6 +29,12 @@ mod filling;
 mod pull;
 #[cfg(feature = "hub")]
 mod push;
+#[cfg(feature = "hub")]
+mod upload;
+#[cfg(feature = "hub")]
+mod waiting;
+#[cfg(feature = "hub")]
+mod xet;
 
 pub use cache::{CachedModel, HubModel};
 pub use card::CardOptions;

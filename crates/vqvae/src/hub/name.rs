@@ -101,6 +101,12 @@ fn is_revision(text: &str) -> bool {
         && !text.contains("..")
 }
 
+/// A revision as one part of an address; [`HubName`] allows no other letters that would need it.
+#[cfg(feature = "hub")]
+pub(crate) fn revision_in_address(revision: &str) -> String {
+    revision.replace('/', "%2F").replace('+', "%2B")
+}
+
 /// Whether a revision is a full commit hash.
 pub(crate) fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))

@@ -8,7 +8,7 @@ use super::name::HubName;
 use crate::checkpoint::finite;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::model::config::{MAX_CONFIG_BYTES, ModelConfig};
+use crate::model::config::{MAX_CONFIG_BYTES, ModelConfig, Provenance};
 use crate::record::recorded::RecordedMetrics;
 use crate::system::compute::Compute;
 use crate::system::digest::sha256;
@@ -36,6 +36,14 @@ pub struct PackedFile {
     pub sha256: String,
 }
 
+/// The contents of a model's files.
+struct Parts {
+    config: Vec<u8>,
+    weights: Vec<u8>,
+    card: Option<Vec<u8>>,
+    metrics: Option<Vec<u8>>,
+}
+
 /// How a model is pushed.
 #[derive(Clone, Debug, Default)]
 pub struct PushOptions {
@@ -45,6 +53,14 @@ pub struct PushOptions {
     pub message: Option<String>,
     /// Propose the commit instead of making it.
     pub create_pr: bool,
+}
+
+impl PushOptions {
+    /// The commit's message, or what stands for it.
+    #[cfg(feature = "hub")]
+    pub(crate) fn summary(&self) -> &str {
+        self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or("Upload a model by ksom")
+    }
 }
 
 /// What became of a push.
@@ -70,45 +86,70 @@ impl Package {
     /// # Errors
     /// A file is missing or not what it should be, or the options say nothing that the Hub knows.
     pub fn new(dir: &Path, name: &HubName, options: &CardOptions) -> Result<Self> {
+        let [config_path, weights_path] = MODEL_FILES.map(|file| dir.join(file));
+        let config = read_bounded(&config_path, MAX_CONFIG_BYTES)?;
+        let weights = read_bounded(&weights_path, MAX_TENSOR_FILE)?;
+        let card_path = dir.join(CARD_FILE);
+        let card = match card_path.exists() {
+            true if options.is_default() => Some(read_bounded(&card_path, MAX_TEXT_BYTES)?),
+            true => {
+                return Err(Error::file(
+                    &card_path,
+                    "this model card goes to the Hub as it is: state license, data sets and base model in it, or move it \
+                     away to have one written",
+                ));
+            }
+            false => None,
+        };
+        let metrics_path = dir.join(METRICS_FILE);
+        let metrics = metrics_path.exists().then(|| read_bounded(&metrics_path, MAX_TEXT_BYTES)).transpose()?;
+        Self::of(dir, name, options, Parts { config, weights, card, metrics })
+    }
+
+    /// Packs a model that is in no folder, from the contents of its files; `origin` is named in errors.
+    ///
+    /// # Errors
+    /// As [`Package::new`].
+    pub fn of_contents(
+        origin: &str,
+        name: &HubName,
+        options: &CardOptions,
+        (config, weights, metrics): (&str, &[u8], &str),
+    ) -> Result<Self> {
+        let metrics = Some(metrics.as_bytes().to_vec()).filter(|metrics| !metrics.is_empty());
+        let parts = Parts { config: config.as_bytes().to_vec(), weights: weights.to_vec(), card: None, metrics };
+        Self::of(Path::new(origin), name, options, parts)
+    }
+
+    fn of(dir: &Path, name: &HubName, options: &CardOptions, parts: Parts) -> Result<Self> {
         options.check()?;
         let [config_path, weights_path] = MODEL_FILES.map(|file| dir.join(file));
-        let mut config = ModelConfig::read(&config_path)?;
+        let text = String::from_utf8(parts.config)
+            .map_err(|_| Error::config(&config_path, "expected text in UTF-8".to_string()))?;
+        let mut config = ModelConfig::parse(&text, &config_path)?;
         let written = config.to_json();
-        config.provenance.base_model = config.provenance.base_model.map(without_folders);
-        let config_text = if config.to_json() == written {
-            read_bounded(&config_path, MAX_CONFIG_BYTES)?
-        } else {
-            config.to_json().into_bytes()
-        };
+        let Provenance { base_model, base_revision, .. } = &mut config.provenance;
+        if base_revision.is_none() {
+            // Not from the Hub: a path on this machine, of which only the last part is anybody's business.
+            *base_model = base_model.take().map(without_folders);
+        }
+        let text = if config.to_json() == written { text } else { config.to_json() };
 
-        let weights = read_bounded(&weights_path, MAX_TENSOR_FILE)?;
-        let file = TensorFile::from_bytes(weights.clone(), &weights_path)?;
+        let file = TensorFile::from_bytes(parts.weights.clone(), &weights_path)?;
         let tensors = finite(file.tensors(&weights_path)?, &weights_path)?;
         Model::from_tensors(&config, tensors, &weights_path.display().to_string(), &Compute::cpu(), false)?;
 
-        let card_path = dir.join(CARD_FILE);
-        let card = if card_path.exists() {
-            if options.license.is_some() || !options.datasets.is_empty() {
-                return Err(Error::file(
-                    &card_path,
-                    "this model card goes to the Hub as it is: state license and data sets in it, or move it away to \
-                     have one written",
-                ));
-            }
-            read_bounded(&card_path, MAX_TEXT_BYTES)?
-        } else {
-            let metrics = RecordedMetrics::read(dir, config.provenance.steps);
+        let card = parts.card.unwrap_or_else(|| {
+            let metrics = parts.metrics.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+            let metrics = RecordedMetrics::parse(&metrics, config.provenance.steps);
             write_card(name, &config, &metrics, options).into_bytes()
-        };
+        });
         let mut files = vec![
-            PackedFile::new(MODEL_FILES[0], config_text),
-            PackedFile::new(MODEL_FILES[1], weights),
+            PackedFile::new(MODEL_FILES[0], text.into_bytes()),
+            PackedFile::new(MODEL_FILES[1], parts.weights),
             PackedFile::new(CARD_FILE, card),
         ];
-        let metrics_path = dir.join(METRICS_FILE);
-        if metrics_path.exists() {
-            files.push(PackedFile::new(METRICS_FILE, read_bounded(&metrics_path, MAX_TEXT_BYTES)?));
-        }
+        files.extend(parts.metrics.map(|metrics| PackedFile::new(METRICS_FILE, metrics)));
         Ok(Self { files })
     }
 
@@ -129,9 +170,7 @@ impl PackedFile {
     }
 }
 
-/// Names of models have at most one slash; anything with more folders is a path, which is nobody else's business.
-fn without_folders(base: String) -> String {
-    let is_path = base.parse::<HubName>().is_err() || Path::new(&base).exists();
-    let last = Path::new(&base).file_name().map(|name| name.to_string_lossy().into_owned());
-    if is_path { last.unwrap_or_default() } else { base }
+/// The last part of a path.
+fn without_folders(path: String) -> String {
+    Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use super::download::download;
 use super::event::HubEvent;
 use super::failure::{Failure, retry};
 use super::listing::{Listing, RemoteFile};
-use super::name::{HubName, is_commit};
+use super::name::{HubName, is_commit, revision_in_address};
 use super::settings::Hub;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -36,6 +36,7 @@ impl Hub {
             return self.cached(name);
         }
         let cache = RepositoryCache::new(&self.cache, name);
+        cache.check_folders()?;
         if let Some(commit) = name.commit()
             && let Ok(model) = cache.find(commit)
         {
@@ -50,6 +51,13 @@ impl Hub {
                 on_event(HubEvent::UsingCache { reason: &reason, commit: &model.commit });
                 return Ok(model);
             }
+            let failure = match failure {
+                Failure::Passing { message, wait } if wait.is_zero() => {
+                    let nothing = "nothing of it is in the cache, which HF_HUB_OFFLINE=1 would use without asking";
+                    Failure::Passing { message: format!("{message}; {nothing}"), wait }
+                }
+                other => other,
+            };
             Err(client.error(failure))
         })
     }
@@ -83,17 +91,15 @@ fn find_commit(client: &Client, on_event: &mut dyn FnMut(HubEvent)) -> Result<St
     if let Some(commit) = client.name.commit() {
         return Ok(commit.to_string());
     }
-    let path = format!("/revision/{}", encode(client.name.revision()));
-    let mut told = |reason: &str| on_event(HubEvent::Retrying { reason: &client.hide_token(reason) });
-    let Revision { sha } = retry(&mut told, || client.ask(&path))?;
+    let path = format!("/revision/{}", revision_in_address(client.name.revision()));
+    let Revision { sha } = retry(&mut client.told(on_event), || client.ask(&path))?;
     if is_commit(&sha) { Ok(sha) } else { Err(unlike_a_hub(client, &format!("a commit named {sha:?}"))) }
 }
 
 /// Configuration and weights as the Hub describes them.
 fn find_files(client: &Client, commit: &str, on_event: &mut dyn FnMut(HubEvent)) -> Result<[RemoteFile; 2], Failure> {
-    let mut told = |reason: &str| on_event(HubEvent::Retrying { reason: &client.hide_token(reason) });
     let path = format!("/tree/{commit}");
-    let listing: Listing = retry(&mut told, || client.ask(&path))?;
+    let listing: Listing = retry(&mut client.told(on_event), || client.ask(&path))?;
     listing.model_files().map_err(Failure::Final)
 }
 
@@ -103,11 +109,6 @@ fn no_model(error: Error) -> Failure {
 
 fn unlike_a_hub(client: &Client, found: &str) -> Failure {
     Failure::Final(format!("{} does not answer as a Hub does: it lists {found}", client.hub.endpoint))
-}
-
-/// A revision as one part of an address; [`HubName`] allows no other letters that would need it.
-fn encode(revision: &str) -> String {
-    revision.replace('/', "%2F").replace('+', "%2B")
 }
 
 impl Model {

@@ -25,6 +25,8 @@ pub struct Hub {
     pub cache: PathBuf,
     /// Use the cache alone.
     pub offline: bool,
+    /// Never upload by xet, the Hub's storage of large files by their pieces.
+    pub without_xet: bool,
     /// How long to wait for an answer, or for the next bytes of one.
     pub timeout: Duration,
 }
@@ -62,8 +64,9 @@ impl fmt::Debug for Token {
 }
 
 impl Hub {
-    /// The Hub as the environment says: `HF_ENDPOINT`; `HF_TOKEN` or the token stored by `hf auth login`
-    /// (`HF_TOKEN_PATH`, or `token` in `HF_HOME`); `HF_HUB_CACHE`, or `hub` in `HF_HOME`; `HF_HUB_OFFLINE`;
+    /// The Hub as the environment says: `HF_ENDPOINT`; `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN` or the token stored by
+    /// `hf auth login` (`HF_TOKEN_PATH`, or `token` in `HF_HOME`), unless `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set;
+    /// `HF_HUB_CACHE`, or `hub` in `HF_HOME`; `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`; `HF_HUB_DISABLE_XET`;
     /// `HF_HUB_DOWNLOAD_TIMEOUT`.
     ///
     /// # Errors
@@ -90,7 +93,12 @@ impl Hub {
             let file = path("HF_TOKEN_PATH").or_else(|| home.as_ref().map(|home| home.join("token")))?;
             read_text(&file, MAX_TOKEN_BYTES).ok()
         };
-        let token = match text("HF_TOKEN").filter(|token| !token.is_empty()).or_else(stored) {
+        let is_true = |name: &str| {
+            text(name).is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_ascii_uppercase().as_str()))
+        };
+        let given = |name: &str| text(name).filter(|token| !token.is_empty());
+        let token = given("HF_TOKEN").or_else(|| given("HUGGING_FACE_HUB_TOKEN")).or_else(stored);
+        let token = match token.filter(|_| !is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
             Some(token) => Token::new(&token)?,
             None => None,
         };
@@ -104,15 +112,16 @@ impl Hub {
                 "HF_ENDPOINT should be an address such as https://huggingface.co, without user name".into(),
             ));
         }
-        let offline = text("HF_HUB_OFFLINE")
-            .is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_ascii_uppercase().as_str()));
+        // The second counts where the first says nothing.
+        let offline = if given("HF_HUB_OFFLINE").is_some() { "HF_HUB_OFFLINE" } else { "TRANSFORMERS_OFFLINE" };
+        let (offline, without_xet) = (is_true(offline), is_true("HF_HUB_DISABLE_XET"));
         let timeout = match text("HF_HUB_DOWNLOAD_TIMEOUT") {
             None => DEFAULT_TIMEOUT,
             Some(value) => value.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
                 Error::Invalid(format!("HF_HUB_DOWNLOAD_TIMEOUT should be a number of seconds, found {value:?}"))
             })?,
         };
-        Ok(Self { endpoint, token, cache, offline, timeout: Duration::from_secs(timeout) })
+        Ok(Self { endpoint, token, cache, offline, without_xet, timeout: Duration::from_secs(timeout) })
     }
 }
 
@@ -156,6 +165,10 @@ mod tests {
         assert_eq!(token(&[("HF_HOME", folder)]).as_deref(), Some("hf_stored"));
         assert_eq!(token(&[("HF_HOME", folder), ("HF_TOKEN", " hf_given\n")]).as_deref(), Some("hf_given"));
         assert_eq!(token(&[("HF_HOME", folder), ("HF_TOKEN", "\n")]).as_deref(), Some("hf_stored"));
+        let old = ("HUGGING_FACE_HUB_TOKEN", "hf_old");
+        assert_eq!(token(&[("HF_HOME", folder), old]).as_deref(), Some("hf_old"));
+        assert_eq!(token(&[("HF_HOME", folder), old, ("HF_TOKEN", "hf_new")]).as_deref(), Some("hf_new"));
+        assert_eq!(token(&[("HF_HOME", folder), old, ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]), None);
 
         let shown = format!("{:?}", hub(&[("HF_HOME", folder)]).unwrap());
         assert!(!shown.contains("hf_stored"), "{shown}");
@@ -174,5 +187,9 @@ mod tests {
         assert!(with("HF_HUB_DOWNLOAD_TIMEOUT", "soon").is_err());
         assert!(with("HF_HUB_OFFLINE", "true").unwrap().offline);
         assert!(!with("HF_HUB_OFFLINE", "0").unwrap().offline);
+        assert!(with("TRANSFORMERS_OFFLINE", "yes").unwrap().offline);
+        let both = hub(&[("HOME", "/h"), ("TRANSFORMERS_OFFLINE", "1"), ("HF_HUB_OFFLINE", "0")]).unwrap();
+        assert!(!both.offline && !both.without_xet);
+        assert!(with("HF_HUB_DISABLE_XET", "1").unwrap().without_xet);
     }
 }

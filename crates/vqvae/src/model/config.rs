@@ -216,6 +216,12 @@ impl ModelConfig {
         Ok(config)
     }
 
+    /// Whether the weights are those that a training began with: it was stopped before its first validation. Those of a
+    /// model that was fine-tuned are its base model's, which is trained.
+    pub fn is_untrained(&self) -> bool {
+        self.provenance.steps == Some(0) && self.provenance.base_model.is_none()
+    }
+
     /// Checks every value against its bounds.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! How much memory the system has left, asked before something large is allocated.
 
+use std::path::Path;
+
 use crate::error::{Error, Result};
+use crate::system::limits;
 
 /// Bytes of an f32.
 pub(crate) const FLOAT: u128 = 4;
@@ -26,28 +29,7 @@ pub(crate) fn require_for_pictures(count: usize, (width, height): (u32, u32)) ->
     require(bytes, || format!("{count} pictures of {width}×{height} at once"))
 }
 
-/// Bytes that can be allocated without swapping: what Linux calls available, or the control group's limit if that is
-/// less. `None` on other systems.
+/// Bytes that this process can still allocate. `None` where the system does not say.
 pub(crate) fn available() -> Option<u64> {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let available = meminfo_bytes(&meminfo, "MemAvailable:")?;
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    Some(limit.map_or(available, |limit: u64| limit.min(available)))
-}
-
-fn meminfo_bytes(meminfo: &str, field: &str) -> Option<u64> {
-    let rest = meminfo.lines().find_map(|line| line.strip_prefix(field))?;
-    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn meminfo_is_read() {
-        let text = "MemTotal:       24617020 kB\nMemFree:        20000000 kB\nMemAvailable:   23000001 kB\n";
-        assert_eq!(meminfo_bytes(text, "MemAvailable:"), Some(23_000_001 * 1024));
-        assert_eq!(meminfo_bytes("MemAvailable: many", "MemAvailable:"), None);
-    }
+    limits::available(Path::new("/"))
 }

@@ -4,10 +4,14 @@ pub(crate) mod compute;
 pub(crate) mod digest;
 pub(crate) mod file_kind;
 pub(crate) mod files;
+pub(crate) mod limits;
+pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod pool;
+pub(crate) mod threads;
 
 pub use compute::parse_device;
 pub use digest::sha256;
 pub use files::{write_atomic, write_atomic_with};
 pub use ksom_kernels::instruction_set;
+pub use threads::{Threads, threads};

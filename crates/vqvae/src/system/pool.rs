@@ -2,6 +2,8 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use crate::system::threads::threads;
+
 /// How many computations from outside are in the pool, and news of one that has left.
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static LEFT: Condvar = Condvar::new();
@@ -15,7 +17,7 @@ pub(crate) fn enter<R: Send>(compute: impl FnOnce() -> R + Send) -> R {
     if rayon::current_thread_index().is_some() {
         return compute();
     }
-    let _place = Place::take(rayon::current_num_threads());
+    let _place = Place::take(threads().count);
     rayon::scope(|_| compute())
 }
 

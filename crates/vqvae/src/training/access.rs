@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use ksom_datasets::{DataOptions, DataSet, DataSpec, Preprocess};
 
 use crate::error::Result;
+use crate::model::config::ModelConfig;
 use crate::system::memory;
+use crate::training::fitting::prepare;
 use crate::training::recipe::Recipe;
 
 /// How a training reads its pictures; none of it changes what is learned.
@@ -19,17 +21,28 @@ pub struct DataAccess {
 }
 
 impl DataAccess {
-    /// The data set, and what is left to do to each picture.
-    pub(crate) fn open(&self, spec: &DataSpec, recipe: &Recipe) -> Result<(DataSet, Preprocess)> {
-        let data = ksom_datasets::open(spec, &recipe.data_options(&self.options))?;
+    /// The data set as it is.
+    pub(crate) fn open(&self, spec: &DataSpec, recipe: &Recipe) -> Result<DataSet> {
+        Ok(ksom_datasets::open(spec, &recipe.data_options(&self.options))?)
+    }
+
+    /// An open data set as training takes it, what is left to do to each picture, and how many are enlarged; `base` is
+    /// the model to train on from.
+    pub(crate) fn prepare(
+        &self,
+        mut data: DataSet,
+        recipe: &mut Recipe,
+        base: Option<&ModelConfig>,
+    ) -> Result<(DataSet, Preprocess, usize)> {
+        let enlarged = prepare(&mut data, recipe, base)?;
         let preprocess = recipe.data.preprocess();
         match &self.cache {
-            None => Ok((data, preprocess)),
+            None => Ok((data, preprocess, enlarged)),
             Some(folder) => {
                 if let Some(size) = preprocess.size() {
                     memory::require_for_pictures(1, size)?;
                 }
-                Ok((data.cached(&preprocess, folder)?, preprocess.remaining()))
+                Ok((data.cached(&preprocess, folder)?, preprocess.remaining(), enlarged))
             }
         }
     }

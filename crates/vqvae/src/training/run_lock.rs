@@ -1,11 +1,11 @@
 //! One training at a time in a run directory.
 
 use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::system::files::PART_SUFFIX;
+use crate::system::lock::try_lock;
 
 /// Holds a run directory for one training. The system's lock on a file: it ends with the process, however that ends.
 pub(crate) struct RunLock {
@@ -25,9 +25,7 @@ impl RunLock {
             .truncate(false)
             .open(&path)
             .map_err(|source| Error::io("open", &path, source))?;
-        // On a file system that has no locks there is nothing to be known, and training is allowed.
-        let locked = file.try_lock().map_err(std::io::Error::from);
-        if locked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+        if !try_lock(&file) {
             return Err(Error::Busy { run: run.to_path_buf() });
         }
         for folder in [run.to_path_buf(), run.join("last")] {

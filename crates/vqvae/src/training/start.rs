@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::DType;
-use ksom_datasets::{DataSet, DataSpec, ImageSource, Normalization, Preprocess};
+use ksom_datasets::{DataSet, DataSpec, Normalization, Preprocess};
 use ksom_kernels::AdamW;
 use ksom_quantizers::MAX_STEPS;
 
@@ -13,13 +13,14 @@ use crate::model::Model;
 use crate::model::config::{ModelConfig, Provenance, config_path};
 use crate::record::writer::MetricsLog;
 use crate::system::compute::Compute;
-use crate::system::digest::hexadecimal;
 use crate::system::files::write_atomic;
 use crate::training::access::DataAccess;
+use crate::training::fitting::{SET_ASIDE, prepare};
 use crate::training::footprint::require_for_training;
 use crate::training::optimizer::Optimizer;
 use crate::training::recipe::{NormalizationChoice, Recipe};
 use crate::training::run_lock::RunLock;
+use crate::training::sources::{Sources, fingerprint};
 use crate::training::state::{Progress, TrainingState, check_resumable, training_path};
 use crate::training::trainer::{Trainer, recipe_path};
 
@@ -52,34 +53,39 @@ impl Trainer {
         base: Option<Base>,
     ) -> Result<Self> {
         refuse_used(run)?;
-        let recipe = settled(recipe, base.as_ref());
+        let mut recipe = settled(recipe, base.as_ref());
         let data = access.open(spec, &recipe)?;
-        Self::begin(recipe, (&spec.to_string(), &names(spec)), data, run, compute, base)
+        let sources = Sources::of(spec, &access.options, &data, base.as_ref().map(|base| base.name.as_str()));
+        let data = access.prepare(data, &mut recipe, base.as_ref().map(|base| base.model.config()))?;
+        let trainer = Self::begin(recipe, (&spec.to_string(), &names(spec)), data, run, compute, base)?;
+        sources.write(run)?;
+        Ok(trainer)
     }
 
-    /// As [`Trainer::start`], on a data set that the caller has made, of any [`ImageSource`]; `name` is its name for the
-    /// record. Such a training is resumed by [`Trainer::resume_on`].
+    /// As [`Trainer::start`], on a data set that the caller has made, of any
+    /// [`ImageSource`](ksom_datasets::ImageSource); `name` is its name for the record. Such a training is resumed by [`Trainer::resume_on`].
     ///
     /// # Errors
     /// As [`Trainer::start`].
     pub fn start_on(
         recipe: Recipe,
         name: &str,
-        data: DataSet,
+        mut data: DataSet,
         run: &Path,
         compute: &Compute,
         base: Option<Base>,
     ) -> Result<Self> {
         refuse_used(run)?;
-        let recipe = settled(recipe, base.as_ref());
+        let mut recipe = settled(recipe, base.as_ref());
+        let enlarged = prepare(&mut data, &mut recipe, base.as_ref().map(|base| base.model.config()))?;
         let preprocess = recipe.data.preprocess();
-        Self::begin(recipe, (name, name), (data, preprocess), run, compute, base)
+        Self::begin(recipe, (name, name), (data, preprocess, enlarged), run, compute, base)
     }
 
     fn begin(
         mut recipe: Recipe,
         (spec, name): (&str, &str),
-        (data, preprocess): (DataSet, Preprocess),
+        (data, preprocess, enlarged): (DataSet, Preprocess, usize),
         run: &Path,
         compute: &Compute,
         base: Option<Base>,
@@ -134,7 +140,7 @@ impl Trainer {
         refuse_used(run)?;
         write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
         let progress = Progress::new(spec.to_string(), fingerprint(data.train.as_ref()));
-        let trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess), progress)?;
+        let trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess, enlarged), progress)?;
         // The run directory is a model directory, and can be resumed, from the start.
         trainer.model.save(run, DType::F32)?;
         trainer.checkpoint()?;
@@ -150,38 +156,36 @@ impl Trainer {
         check_resumable(run)?;
         let lock = RunLock::acquire(run)?;
         let state = TrainingState::read(run)?;
-        let recipe = Recipe::read(&recipe_path(run), &[])?;
-        let stored: DataSpec;
-        let spec = match spec {
-            Some(spec) => spec,
-            None => {
-                stored = state.progress.data.parse()?;
-                &stored
-            }
-        };
-        let data = access.open(spec, &recipe)?;
-        Self::go_on((run, lock), recipe, state, &spec.to_string(), data, compute)
+        let mut recipe = Recipe::read(&recipe_path(run), &[])?;
+        let config = ModelConfig::read(&config_path(run))?;
+        let (progress, options) = (&state.progress, recipe.data_options(&access.options));
+        let data = Sources::open(run, spec, &progress.data, &options, &progress.data_fingerprint)?;
+        let name = progress.data.clone();
+        let data = access.prepare(data, &mut recipe, continued(&config))?;
+        Self::go_on((run, lock), (recipe, config), state, &name, data, compute)
     }
 
     /// As [`Trainer::resume`], for a training that [`Trainer::start_on`] started, on the same data set.
     ///
     /// # Errors
     /// As [`Trainer::resume`].
-    pub fn resume_on(run: &Path, data: DataSet, compute: &Compute) -> Result<Self> {
+    pub fn resume_on(run: &Path, mut data: DataSet, compute: &Compute) -> Result<Self> {
         check_resumable(run)?;
         let lock = RunLock::acquire(run)?;
         let state = TrainingState::read(run)?;
-        let recipe = Recipe::read(&recipe_path(run), &[])?;
+        let mut recipe = Recipe::read(&recipe_path(run), &[])?;
+        let config = ModelConfig::read(&config_path(run))?;
+        let enlarged = prepare(&mut data, &mut recipe, continued(&config))?;
         let (name, preprocess) = (state.progress.data.clone(), recipe.data.preprocess());
-        Self::go_on((run, lock), recipe, state, &name, (data, preprocess), compute)
+        Self::go_on((run, lock), (recipe, config), state, &name, (data, preprocess, enlarged), compute)
     }
 
     fn go_on(
         (run, lock): (&Path, RunLock),
-        recipe: Recipe,
+        (recipe, config): (Recipe, ModelConfig),
         state: TrainingState,
         name: &str,
-        (data, preprocess): (DataSet, Preprocess),
+        (data, preprocess, enlarged): (DataSet, Preprocess, usize),
         compute: &Compute,
     ) -> Result<Self> {
         if fingerprint(data.train.as_ref()) != state.progress.data_fingerprint {
@@ -190,12 +194,11 @@ impl Trainer {
                 run.display()
             )));
         }
-        let config = ModelConfig::read(&config_path(run))?;
         check_memory(&config, &recipe, &data, &preprocess)?;
         let origin = training_path(run);
         let weights = finite(state.model, &origin)?;
         let model = Model::from_tensors(&config, weights, &origin.display().to_string(), compute, true)?;
-        let mut trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess), state.progress)?;
+        let mut trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess, enlarged), state.progress)?;
         trainer.optimizer.restore(&state.optimizer, trainer.progress.step)?;
         Ok(trainer)
     }
@@ -204,7 +207,7 @@ impl Trainer {
         recipe: Recipe,
         (run, lock): (&Path, RunLock),
         mut model: Model,
-        (data, preprocess): (DataSet, Preprocess),
+        (data, preprocess, enlarged): (DataSet, Preprocess, usize),
         progress: Progress,
     ) -> Result<Self> {
         model.train_only(recipe.training.only);
@@ -214,7 +217,7 @@ impl Trainer {
         let optimizer = Optimizer::new(model.vars(), hyperparameters, t.clip_norm, model.compute().backend)?;
         let log = MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?;
         let run = run.to_path_buf();
-        Ok(Self { recipe, run, model, optimizer, data, preprocess, progress, log, loader: None, _lock: lock })
+        Ok(Self { recipe, run, model, optimizer, data, preprocess, enlarged, progress, log, loader: None, _lock: lock })
     }
 }
 
@@ -229,6 +232,11 @@ fn settled(mut recipe: Recipe, base: Option<&Base>) -> Recipe {
         }
     }
     recipe
+}
+
+/// The configuration of a model that was trained on from another one.
+fn continued(config: &ModelConfig) -> Option<&ModelConfig> {
+    config.provenance.base_model.as_ref().map(|_| config)
 }
 
 /// Refuses a training whose quantizers would have to count further than they can.
@@ -277,16 +285,9 @@ fn names(spec: &DataSpec) -> String {
 /// The training data in words.
 fn describe(name: &str, data: &DataSet) -> String {
     let validated: usize = data.valid.iter().map(|(_, source)| source.len()).sum();
-    format!("{name}: {} images trained on, {validated} validated on", data.train.len())
-}
-
-/// A hash of the number and names of the training images.
-fn fingerprint(source: &dyn ImageSource) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    for index in 0..source.len() {
-        hash.update(source.name(index));
-        hash.update([0]);
-    }
-    hexadecimal(&hash.finalize())
+    let aside = match data.test.as_slice() {
+        [(name, source)] if name == SET_ASIDE => format!(", {} set aside to judge by", source.len()),
+        _ => String::new(),
+    };
+    format!("{name}: {} images trained on, {validated} validated on{aside}", data.train.len())
 }

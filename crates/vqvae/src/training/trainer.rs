@@ -1,8 +1,9 @@
 //! Training: batches → model → loss → optimizer → checkpoint, reporting events as it goes.
 //!
 //! A run directory is a model directory (`config.json` and `model.safetensors` of the best validation so far) with
-//! `recipe.toml`, `metrics.jsonl`, `training.safetensors` (the state to continue from), `.lock` (held while a training
-//! runs) and `last/` (the model at the last step, once the run has ended or was stopped).
+//! `recipe.toml`, `sources.json` (where the pictures lie, and which count), `metrics.jsonl`, `training.safetensors` (the
+//! state to continue from), `.lock` (held while a training runs) and `last/` (the model at the last step, once the run
+//! has ended or was stopped).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -23,6 +24,7 @@ use crate::training::events::{Event, Flow, StepReport, Summary, ValidationReport
 use crate::training::optimizer::Optimizer;
 use crate::training::recipe::Recipe;
 use crate::training::run_lock::RunLock;
+use crate::training::samples::write_samples;
 use crate::training::state::{Best, Progress, TrainingState, training_path};
 use crate::training::step::{StepOutcome, train_step};
 
@@ -37,6 +39,7 @@ pub struct Trainer {
     pub(super) optimizer: Optimizer,
     pub(super) data: DataSet,
     pub(super) preprocess: Preprocess,
+    pub(super) enlarged: usize,
     pub(super) progress: Progress,
     pub(super) log: MetricsLog,
     /// Made with the first step.
@@ -94,6 +97,12 @@ impl Trainer {
     /// What is done to each picture of [`Trainer::data`].
     pub fn preprocess(&self) -> Preprocess {
         self.preprocess
+    }
+
+    /// How many pictures to train or validate on are smaller than the recipe's size, and so are enlarged to it; counted
+    /// where a model is trained on.
+    pub fn enlarged(&self) -> usize {
+        self.enlarged
     }
 
     /// Whether nothing is left to do: all steps are done, or validation has stopped getting better.
@@ -287,6 +296,7 @@ impl Trainer {
         }
         let report = ValidationReport { step, mse, best, sets };
         self.log.append("valid", &report)?;
+        write_samples(&self.run, &self.model, &self.data.valid, step, mse)?;
         if on_event(Event::Validated(report.clone())) == Flow::Stop {
             flow = Flow::Stop;
         }

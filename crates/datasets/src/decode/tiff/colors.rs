@@ -46,8 +46,9 @@ impl Palette {
         if map.len() != 3 * count {
             return None;
         }
-        let most = if map.iter().all(|value| *value < 256) { 255.0 } else { 65_535.0 };
-        let color = |at: usize| [at, at + count, at + 2 * count].map(|at| f32::from(map[at]) / most);
+        // The upper byte counts: writers make 16 bits of 8 by 256 or by 257.
+        let shift = if map.iter().all(|value| *value < 256) { 0 } else { 8 };
+        let color = |at: usize| [at, at + count, at + 2 * count].map(|at| f32::from(map[at] >> shift) / 255.0);
         Some(Self((0..count).map(color).collect()))
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor, Var};
 
 use crate::error::Result;
-use crate::training::optimizer::At;
+use crate::training::optimizer::at::At;
 
 struct Moments {
     m: Var,

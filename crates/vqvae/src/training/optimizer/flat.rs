@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor, Var};
 
 use crate::error::Result;
-use crate::training::optimizer::At;
+use crate::training::optimizer::at::At;
 
 /// Elements whose sum is taken at a time, so that sums over large buffers stay exact enough in f32.
 const RUN: usize = 1024;

@@ -1,5 +1,6 @@
 //! AdamW with a state that can be saved, and gradient clipping.
 
+mod at;
 mod each;
 mod flat;
 
@@ -11,6 +12,7 @@ use ksom_kernels::{AdamW, Backend};
 
 use crate::error::{Error, Result};
 use crate::model::network::operations::Scalar;
+use crate::training::optimizer::at::At;
 use crate::training::optimizer::each::Each;
 use crate::training::optimizer::flat::Flat;
 
@@ -166,16 +168,6 @@ impl Optimizer {
         self.step = step;
         Ok(())
     }
-}
-
-/// What a step depends on besides gradients and moments.
-#[derive(Clone, Copy)]
-pub(crate) struct At {
-    hyperparameters: AdamW,
-    /// Counted from 1.
-    step: u64,
-    /// What gradients are multiplied by.
-    scale: f64,
 }
 
 /// The step and what to go back to are the trainer's to fill in.

@@ -9,7 +9,13 @@ impl Recipe {
     /// choices settled. With `base_model`, what comes from the base model is not compared. More steps are the same
     /// training, going on for longer.
     pub fn differences(&self, asked: &Recipe, base_model: bool) -> Vec<&'static str> {
-        let data = |recipe: &Recipe| DataRecipe { normalization: NormalizationChoice::Measure, ..recipe.data.clone() };
+        // Left open, the size is what fits the pictures.
+        let any_size = base_model && asked.data.size.is_none();
+        let data = |recipe: &Recipe| DataRecipe {
+            normalization: NormalizationChoice::Measure,
+            size: recipe.data.size.filter(|_| !any_size),
+            ..recipe.data.clone()
+        };
         let normalization = |choice| match choice {
             NormalizationChoice::Measure | NormalizationChoice::Base => None,
             NormalizationChoice::Imagenet => Some(Normalization::IMAGENET),
@@ -59,5 +65,8 @@ mod tests {
         let other = find("cifar10", &["lr=1e-4", "num_codes=64", "normalization=half"]);
         assert_eq!(started.differences(&other, false), ["quantizer", "data"]);
         assert!(started.differences(&other, true).is_empty());
+        started.data.size = Some([32, 32]);
+        assert!(started.differences(&find("cifar10", &["lr=1e-4"]), true).is_empty());
+        assert_eq!(started.differences(&find("cifar10", &["lr=1e-4", "size=[64,64]"]), true), ["data"]);
     }
 }

@@ -100,6 +100,10 @@ pub struct DataRecipe {
     pub valid_fraction: f64,
     /// Share of the remaining training images that are trained on.
     pub train_fraction: f64,
+    /// Share of the images then left to train on that is set aside to judge the result by: neither training nor early
+    /// stopping sees them. A data set with a test part of its own is judged by that.
+    #[serde(default, skip_serializing_if = "is_no_share")]
+    pub judged_fraction: f64,
     /// The most pictures of each validation set that are used, spread evenly over it; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_images: Option<usize>,
@@ -121,6 +125,10 @@ impl DataRecipe {
         let sized = self.size.map(|size| self.resize.preprocess(size)).unwrap_or_default();
         Preprocess { flip: self.flip, ..sized }
     }
+}
+
+fn is_no_share(share: &f64) -> bool {
+    *share == 0.0
 }
 
 fn squash() -> ResizeChoice {
@@ -310,7 +318,7 @@ impl Recipe {
                 t.batch_size, t.accumulate
             ));
         }
-        let bounds: [(&str, f64, f64, f64); 8] = [
+        let bounds: [(&str, f64, f64, f64); 9] = [
             ("lr", t.lr, 0.0, 1e6),
             ("beta1", t.beta1, 0.0, 1.0 - 1e-9),
             ("beta2", t.beta2, 0.0, 1.0 - 1e-9),
@@ -318,6 +326,7 @@ impl Recipe {
             ("weight_decay", t.weight_decay, 0.0, 1e3),
             ("clip_norm", t.clip_norm, f64::MIN_POSITIVE, f64::MAX),
             ("valid_fraction", self.data.valid_fraction, 0.0, 0.99),
+            ("judged_fraction", self.data.judged_fraction, 0.0, 0.99),
             ("train_fraction", self.data.train_fraction, 1e-9, 1.0),
         ];
         if let Some((field, value, low, high)) = bounds.iter().find(|(_, v, low, high)| !(low..=high).contains(&v)) {

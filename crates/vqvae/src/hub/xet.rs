@@ -1,0 +1,73 @@
+//! A commit whose large files go by xet, the Hub's storage of files by their pieces: hf-hub does all of it.
+
+use std::time::Duration;
+
+use hf_hub::repository::CommitOperation;
+use hf_hub::{HFClient, HFClientSync, HFError};
+
+use super::client::{AGENT, Client, Refusal, cannot_start};
+use super::commit::Committed;
+use super::failure::Failure;
+use super::package::{Package, PushOptions};
+
+/// A commit takes the Hub longer than a file does.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Uploads and commits a package.
+pub(crate) fn commit(client: &Client, package: &Package, options: &PushOptions) -> Result<Committed, Failure> {
+    let (hub, name) = (client.hub, client.name);
+    let http = reqwest::Client::builder()
+        .user_agent(AGENT)
+        .connect_timeout(hub.timeout)
+        .read_timeout(hub.timeout.max(COMMIT_TIMEOUT))
+        .build()
+        .map_err(|error| cannot_start(name, &error))?;
+    // Our own retries know when to stop, and wait as long as the Hub asks for.
+    let builder = HFClient::builder().endpoint(&hub.endpoint).cache_dir(&hub.cache).client(http).user_agent(AGENT);
+    let builder = match &hub.token {
+        Some(token) => builder.token(token.secret()),
+        None => builder,
+    };
+    let hf = builder
+        .retry_max_attempts(0)
+        .build()
+        .and_then(HFClientSync::from_inner)
+        .map_err(|error| cannot_start(name, &error))?;
+    let operations: Vec<CommitOperation> =
+        package.files().iter().map(|file| CommitOperation::add_bytes(file.path, file.contents.clone())).collect();
+    let commit = hf
+        .model(name.owner(), name.name())
+        .create_commit()
+        .operations(operations)
+        .commit_message(options.summary().to_string())
+        .revision(name.revision())
+        .create_pr(options.create_pr)
+        .send()
+        .map_err(|error| failure(client, error))?;
+    Ok(Committed { commit_oid: commit.commit_oid, pull_request_url: commit.pr_url })
+}
+
+fn failure(client: &Client, error: HFError) -> Failure {
+    let wait = match &error {
+        HFError::RateLimited { retry_after, .. } => *retry_after,
+        _ => None,
+    };
+    match error {
+        HFError::Http { context }
+        | HFError::AuthRequired { context }
+        | HFError::Forbidden { context }
+        | HFError::Conflict { context }
+        | HFError::RateLimited { context, .. }
+        | HFError::RepoNotFound { context: Some(context), .. }
+        | HFError::RevisionNotFound { context: Some(context), .. }
+        | HFError::EntryNotFound { context: Some(context), .. } => client.refused(&Refusal {
+            status: context.status.as_u16(),
+            code: context.error_code.as_deref(),
+            words: context.server_message.as_deref(),
+            wait: wait.unwrap_or_default(),
+        }),
+        HFError::Request { source, .. } => Failure::passing(client.unreachable(&source.without_url())),
+        error @ HFError::Xet { .. } => Failure::passing(client.unreachable(&error)),
+        other => Failure::Final(other.to_string()),
+    }
+}
