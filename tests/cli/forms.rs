@@ -185,6 +185,11 @@ fn codes_take_the_fewest_bits_and_older_files_still_decode() {
     write("negative.safetensors", Dtype::I64, &negative, &description);
     let error = refused(&space, &["decode", "negative.safetensors", "-o", "out"]);
     assert!(error.contains("found -1"), "{error}");
+    let mut unsigned = codes.data().to_vec();
+    unsigned[..2].fill(0xFF);
+    write("unsigned.safetensors", Dtype::U16, &unsigned, &description);
+    let error = refused(&space, &["decode", "unsigned.safetensors", "-o", "out"]);
+    assert!(error.contains("found 65535 (-1 as a number of 16 bits)"), "{error}");
 
     // Of a codebook of 16, a byte each.
     space.train("run", 0);

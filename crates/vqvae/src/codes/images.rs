@@ -71,7 +71,10 @@ impl ImageCodes {
                 ));
             }
             if let Some(code) = grid.codes.iter().find(|&&code| code as usize >= num_codes) {
-                return Err(format!("{}: expected codes below {num_codes}, found {code}", level.name));
+                // What becomes of −1 in a type without signs.
+                let bits = [8, 16, 32].into_iter().find(|bits| u64::from(*code) + 1 == 1 << bits);
+                let meant = bits.map(|bits| format!(" (-1 as a number of {bits} bits)")).unwrap_or_default();
+                return Err(format!("{}: expected codes below {num_codes}, found {code}{meant}", level.name));
             }
         }
         Ok(())
