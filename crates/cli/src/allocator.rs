@@ -68,7 +68,7 @@ fn out_of_memory(size: usize) -> ! {
     let mut left = &mut text[..];
     let _ = writeln!(
         left,
-        "error: out of memory: {size} more bytes are not to be had; use smaller pictures or batches (--set batch_size, \
+        "error: out of memory: {size} more bytes could not be allocated; use smaller pictures or batches (--set batch_size, \
          --set accumulate), or raise the limit (`ulimit -v`, the container's memory)"
     );
     let unused = left.len();

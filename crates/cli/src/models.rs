@@ -43,7 +43,7 @@ pub fn find(name: &str, settings: &Settings) -> Result<FoundModel> {
     if let Ok(hub_name) = name.parse::<HubName>() {
         hub::check_meant(&hub_name, &settings.console)?;
         let pulled = hub::pull(&hub_name, &settings.console)
-            .with_context(|| format!("there is no folder {name}, and it cannot be had from the Hub"))?;
+            .with_context(|| format!("there is no folder {name}, and it could not be read from the Hub"))?;
         return found(Place::Hub(pulled));
     }
     let known = zoo::names();
@@ -100,7 +100,7 @@ pub fn built_in(files: &'static ModelFiles) -> FoundModel {
     FoundModel { name: files.name.to_string(), place: Place::BuiltIn(files) }
 }
 
-/// The size of a data set's first picture; nothing where it cannot be had, which using the data set will tell.
+/// The size of a data set's first picture; nothing where it cannot be read, which using the data set will tell.
 pub fn first_size_in(data: &DataSpec) -> Option<(u32, u32)> {
     let set = ksom_datasets::open(data, &DataOptions { valid_fraction: 0.0, ..DataOptions::default() }).ok()?;
     let sources = std::iter::once(&set.train).chain(set.valid.iter().chain(&set.test).map(|(_, source)| source));

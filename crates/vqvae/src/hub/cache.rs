@@ -45,7 +45,7 @@ pub struct CachedModel {
     pub bytes: u64,
 }
 
-/// Why a model is not to be had from the cache.
+/// Why the cache does not hold a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
     /// It never was pulled, or not to its end.

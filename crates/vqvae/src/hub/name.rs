@@ -12,7 +12,7 @@ const DEFAULT_REVISION: &str = "main";
 const MAX_WORD: usize = 96;
 const MAX_REVISION: usize = 250;
 
-/// A model repository on the Hub and, at wish, a revision of it: a branch, a tag or a commit.
+/// A model repository on the Hub and, optionally, a revision of it: a branch, a tag or a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubName {
     repository: String,
