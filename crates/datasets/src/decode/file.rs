@@ -5,11 +5,12 @@ use std::io::{BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use image::{ImageFormat, ImageReader, RgbImage};
+use image::metadata::Orientation;
+use image::{ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use crate::decode::by_image::by_image;
 use crate::decode::options::{DecodeOptions, Decoded, MAX_BYTES_PER_PIXEL};
-use crate::decode::pixels::to_rgb;
+use crate::decode::pixels::{to_rgb, turned};
 use crate::decode::{jpeg, png, tiff};
 use crate::error::DatasetError;
 use crate::files::formats::{format_of_named, known_otherwise};
@@ -60,7 +61,8 @@ fn read(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The width and height that the head of a picture's file tells, as stored: the EXIF orientation may swap them.
+/// The width and height that the head of a picture's file tells, with the EXIF orientation applied: those of
+/// [`decode_image`]'s result.
 ///
 /// # Errors
 /// When the file cannot be read, or is no picture of a known format.
@@ -78,9 +80,12 @@ pub fn image_size(path: impl AsRef<Path>) -> Result<(u32, u32), DatasetError> {
     let file = File::open(path).map_err(DatasetError::io("read", path))?;
     contained(&name, || match format {
         ImageFormat::Tiff => tiff::size(BufReader::new(file), &name),
-        format => ImageReader::with_format(BufReader::new(file), format)
-            .into_dimensions()
-            .map_err(|error| DatasetError::image(&name, error)),
+        format => {
+            let reader = ImageReader::with_format(BufReader::new(file), format);
+            let mut decoder = reader.into_decoder().map_err(|error| DatasetError::image(&name, error))?;
+            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+            Ok(turned(decoder.dimensions(), orientation))
+        }
     })
 }
 

@@ -1,5 +1,6 @@
 //! Pixels of any kind → 8-bit RGB.
 
+use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
 /// 8-bit RGB of the same size; what is transparent is composed over `background`.
@@ -20,4 +21,13 @@ fn compose_over(picture: &DynamicImage, background: [u8; 3]) -> RgbImage {
         }
     }
     rgb
+}
+
+/// Width and height after a picture of that orientation is turned upright.
+pub(super) fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    match orientation {
+        Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH => (height, width),
+        _ => (width, height),
+    }
 }

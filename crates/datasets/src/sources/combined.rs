@@ -46,6 +46,10 @@ impl ImageSource for Subset {
         self.source.image(self.at(index)?)
     }
 
+    fn size(&self, index: usize) -> Result<(u32, u32), DatasetError> {
+        self.source.size(self.at(index)?)
+    }
+
     fn name(&self, index: usize) -> String {
         self.at(index).map_or_else(|_| format!("#{index}"), |at| self.source.name(at))
     }
@@ -98,6 +102,11 @@ impl ImageSource for Concat {
     fn image(&self, index: usize) -> Result<RgbImage, DatasetError> {
         let (source, at) = self.at(index)?;
         source.image(at)
+    }
+
+    fn size(&self, index: usize) -> Result<(u32, u32), DatasetError> {
+        let (source, at) = self.at(index)?;
+        source.size(at)
     }
 
     fn name(&self, index: usize) -> String {

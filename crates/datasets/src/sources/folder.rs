@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
-use crate::decode::{DecodeOptions, decode_file};
+use crate::decode::{DecodeOptions, decode_file, image_size};
 use crate::error::DatasetError;
 use crate::files::names::relative;
 use crate::files::passed_over::PassedOver;
@@ -103,6 +103,10 @@ impl ImageSource for FolderSource {
     fn image(&self, index: usize) -> Result<RgbImage, DatasetError> {
         let decoded = decode_file(self.file(index)?, &self.decode)?;
         Ok(self.remarks.keep(decoded, || self.name(index)))
+    }
+
+    fn size(&self, index: usize) -> Result<(u32, u32), DatasetError> {
+        image_size(self.file(index)?)
     }
 
     fn name(&self, index: usize) -> String {

@@ -46,6 +46,10 @@ impl ImageSource for KeepSource {
         Ok(image)
     }
 
+    fn size(&self, index: usize) -> Result<(u32, u32), DatasetError> {
+        self.source.size(index)
+    }
+
     fn name(&self, index: usize) -> String {
         self.source.name(index)
     }

@@ -46,6 +46,15 @@ pub trait ImageSource: Send + Sync {
     /// When it cannot be read or decoded, or `index` is not below [`Self::len`].
     fn image(&self, index: usize) -> Result<RgbImage, DatasetError>;
 
+    /// The width and height of picture `index`. Sources that can tell without decoding it do; so this may succeed where
+    /// [`Self::image`] does not.
+    ///
+    /// # Errors
+    /// As [`Self::image`].
+    fn size(&self, index: usize) -> Result<(u32, u32), DatasetError> {
+        Ok(self.image(index)?.dimensions())
+    }
+
     /// What picture `index` is called: a path relative to its folder, or the entry of a file.
     fn name(&self, index: usize) -> String;
 

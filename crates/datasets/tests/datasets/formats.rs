@@ -184,10 +184,12 @@ fn tiff_colors_transparency_and_planes() {
     assert_eq!(Tiff::new((1, 1), 8, 4, 2, vec![1, 2, 3, 51]).with(338, &[0]).pixels(), [1, 2, 3]);
     // Turned by its orientation.
     assert_eq!(Tiff::new((2, 1), 8, 3, 2, rgb.clone()).with(274, &[3]).pixels(), [40, 50, 60, 10, 20, 30]);
-    let bytes = Tiff { big: true, ..Tiff::new((2, 1), 8, 3, 2, rgb) }.bytes();
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
-    assert_eq!(image_size(file.path()).unwrap(), (2, 1));
+    let big = Tiff { big: true, ..Tiff::new((2, 1), 8, 3, 2, rgb.clone()) };
+    for (bytes, size) in [(big.bytes(), (2, 1)), (Tiff::new((2, 1), 8, 3, 2, rgb).with(274, &[6]).bytes(), (1, 2))] {
+        std::fs::write(file.path(), bytes).unwrap();
+        assert_eq!(image_size(file.path()).unwrap(), size);
+    }
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn fit_size(data: &DataSet, recipe: &mut Recipe, base: &ModelConfig) -> Result<u
     let mut sizes = Vec::new();
     for source in sources() {
         let of_source: Vec<Result<(u32, u32)>> =
-            (0..source.len()).into_par_iter().map(|index| Ok(source.image(index)?.dimensions())).collect();
+            (0..source.len()).into_par_iter().map(|index| Ok(source.size(index)?)).collect();
         for (index, size) in of_source.into_iter().enumerate() {
             sizes.push((size?, source.clone(), index));
         }

@@ -107,6 +107,10 @@ impl ImageSource for WithStandIns {
         self.source.image(self.at(index))
     }
 
+    fn size(&self, index: usize) -> std::result::Result<(u32, u32), DatasetError> {
+        self.source.size(self.at(index))
+    }
+
     fn name(&self, index: usize) -> String {
         self.source.name(index)
     }

@@ -267,7 +267,7 @@ fn check_memory(config: &ModelConfig, recipe: &Recipe, data: &DataSet, preproces
     config.validate().map_err(Error::Invalid)?;
     let size = match preprocess.size() {
         Some(size) => size,
-        None => data.train.image(0)?.dimensions(),
+        None => data.train.size(0)?,
     };
     require_for_training(config, &recipe.training, size)
 }

@@ -17,6 +17,7 @@ use tiff::tags::{PlanarConfiguration, Predictor, Tag};
 use tiff::{ColorType, TiffError};
 
 use crate::decode::options::{DecodeOptions, MAX_BYTES_PER_PIXEL, check_size};
+use crate::decode::pixels::turned;
 use crate::decode::tiff::colors::{Colors, Palette, YCbCr};
 use crate::decode::tiff::palette::as_gray;
 use crate::decode::tiff::sample::Values;
@@ -27,7 +28,9 @@ const MOST_OF_A_TAG: usize = 64 << 20;
 
 /// The width and height that a file's first picture has.
 pub(super) fn size(file: impl Read + Seek, name: &str) -> Result<(u32, u32), DatasetError> {
-    Decoder::new(file).and_then(|mut decoder| decoder.dimensions()).map_err(|error| refused(error, name))
+    let mut decoder = Decoder::new(file).map_err(|error| refused(error, name))?;
+    let size = decoder.dimensions().map_err(|error| refused(error, name))?;
+    Ok(turned(size, orientation(&mut decoder)))
 }
 
 /// Decodes the first picture.
@@ -79,7 +82,7 @@ pub(super) fn decode(bytes: &[u8], name: &str, options: &DecodeOptions) -> Resul
         (ColorType::RGBA(_), None) => Some((colors.samples(), false)),
         _ => None,
     };
-    let orientation = number(&mut decoder, Tag::Orientation)?.and_then(|value| u8::try_from(value).ok());
+    let orientation = orientation(&mut decoder);
 
     let mut result = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut result).map_err(failed)?;
@@ -110,8 +113,14 @@ pub(super) fn decode(bytes: &[u8], name: &str, options: &DecodeOptions) -> Resul
         Some(_) => DynamicImage::ImageRgba8(picture),
         None => DynamicImage::ImageRgb8(DynamicImage::ImageRgba8(picture).into_rgb8()),
     };
-    picture.apply_orientation(orientation.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms));
+    picture.apply_orientation(orientation);
     Ok(picture)
+}
+
+/// How the picture is to be turned; one that makes no sense is no reason to refuse it.
+fn orientation(decoder: &mut Decoder<impl Read + Seek>) -> Orientation {
+    let value = decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
+    value.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
 }
 
 /// How a file's YCbCr is meant.
