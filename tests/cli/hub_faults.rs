@@ -216,7 +216,7 @@ fn other_peoples_repositories_are_refused() {
         (
             "owner/bert",
             &[("config.json", b"{\"model_type\": \"bert\"}"), ("model.safetensors", &weights)],
-            "schema_version",
+            "a model of transformers (bert)",
         ),
         ("owner/future", &[("config.json", from_future.as_bytes()), ("model.safetensors", &weights)], "newer ksom"),
         ("owner/shape", &[("config.json", other_shape.as_bytes()), ("model.safetensors", &weights)], "do not fit"),
