@@ -86,7 +86,6 @@ pub struct EncodeReport {
 }
 
 pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
-    let as_npy = is_npy(&args)?;
     let preprocess = preprocess(&args);
     preprocess.check()?;
     if args.pictures.images.iter().any(|image| image == STREAM) {
@@ -96,10 +95,11 @@ pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
         ));
     }
     let inputs = find(&args.pictures)?;
+    refuse_input(&args.output, inputs.iter().map(|input| input.path.as_path()))?;
+    let as_npy = is_npy(&args)?;
     let fitting = || preprocess.size().or_else(|| first_size(&inputs));
     let found = models::find_fitting(args.model.model.as_deref(), fitting, settings)?;
     let model = found.load(&settings.compute()?)?;
-    refuse_input(&args.output, inputs.iter().map(|input| input.path.as_path()))?;
     let all_names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let (mut names, mut images) = (Vec::new(), Vec::new());
     let count = for_each_batch(inputs, args.pictures.skip_unreadable, &settings.console, |numbers, pictures| {

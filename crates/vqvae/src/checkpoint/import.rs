@@ -62,7 +62,7 @@ impl Model {
             FileKind::Safetensors => from_safetensors(path)?,
             FileKind::Torch | FileKind::Unknown => from_pth(path)?,
             FileKind::Other(name) if name.contains("zip archive") => from_pth(path)?,
-            other => return Err(Error::file(path, other.instead("weights (.pth or .safetensors)"))),
+            other => return Err(Error::file(path, other.instead("weights (a PyTorch checkpoint or safetensors)"))),
         };
         let tensors = own_weights(unwrapped(tensors, path)?, path)?;
         let (mut config, mut assumed) = match (&options.config, recorded) {
