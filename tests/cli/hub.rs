@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ksom_vqvae::Hub;
-use ksom_vqvae::hub::HubEvent;
+use ksom_vqvae::hub::{HubEvent, HubModel};
+use ksom_vqvae::{Error, Hub, HubProblem};
 
 use crate::hub_server::{HubServer, OWNER_TOKEN, READER_TOKEN};
 use crate::pretrained;
@@ -304,6 +304,17 @@ fn the_library_pulls_too() {
     assert!(base.model.is_trainable());
     assert_eq!(base.revision, Some(pulled.commit.clone()));
     assert_eq!(hub.cached_models().len(), 1);
+
+    let problem = |found: Result<HubModel, Error>| match found {
+        Err(Error::Hub { problem, .. }) => problem,
+        other => panic!("{:?}", other.map(|model| model.commit)),
+    };
+    assert_eq!(problem(hub.pull(&"owner/none".parse().unwrap(), &mut |_| ())), HubProblem::NotFound);
+    assert_eq!(problem(hub.cached(&"owner/none".parse().unwrap())), HubProblem::Offline);
+    // Where it would block others it says so, and does not panic.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let inside = runtime.block_on(async { hub.pull(&"owner/tiny".parse().unwrap(), &mut |_| ()) });
+    assert_eq!(problem(inside), HubProblem::InsideRuntime);
 }
 
 #[test]

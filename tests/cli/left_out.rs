@@ -149,7 +149,7 @@ fn parts_of_one_name_are_told_apart() {
     }
     let report = space.json(&["eval", "--data", "g", "--part", "all", "-m", "cifar10-ksom"]);
     let sets: Vec<_> = report["sets"].as_array().unwrap().iter().map(|set| set["set"].as_str().unwrap()).collect();
-    assert_eq!(sets, ["train", "g, validation", "g, test"]);
+    assert_eq!(sets, ["g, training", "g, validation", "g, test"]);
 }
 
 #[test]

@@ -221,6 +221,8 @@ pub enum HubProblem {
     NoModel,
     /// What arrived, or lies in the cache, is not what the Hub names.
     Damaged,
+    /// The call came from async code, where it would block a thread that must not be blocked.
+    InsideRuntime,
     /// The Hub refuses for another reason.
     Refused,
 }

@@ -137,7 +137,7 @@ impl ImageSource for Plain {
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DatasetError> {
-        Ok(RgbImage::from_pixel(8, 8, Rgb([index as u8 * 10, 255 - index as u8 * 10, index as u8])))
+        Ok(RgbImage::from_pixel(16, 16, Rgb([index as u8 * 10, 255 - index as u8 * 10, index as u8])))
     }
 
     fn name(&self, index: usize) -> String {

@@ -46,6 +46,16 @@ pub(crate) struct Refusal<'a> {
 
 impl<'a> Client<'a> {
     pub(crate) fn new(hub: &'a Hub, name: &'a HubName) -> Result<Self> {
+        // A blocking client would panic there, on its way out at the latest.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Err(Error::Hub {
+                subject: name.to_string(),
+                problem: HubProblem::InsideRuntime,
+                message: "calls to the Hub block, and this one comes from async code: make it inside \
+                          tokio::task::spawn_blocking, or on a thread of its own"
+                    .into(),
+            });
+        }
         let http = reqwest::blocking::Client::builder()
             .connect_timeout(hub.timeout)
             .timeout(hub.timeout)
@@ -129,7 +139,10 @@ impl<'a> Client<'a> {
             .read_to_end(&mut text)
             .map_err(|error| Failure::passing(self.unreachable(&error)))?;
         if text.len() as u64 > MAX_ANSWER {
-            return Err(Failure::Final(format!("{} answers with more than {MAX_ANSWER} bytes", self.hub.endpoint)));
+            return Err(Failure::Final(
+                HubProblem::Refused,
+                format!("{} answers with more than {MAX_ANSWER} bytes", self.hub.endpoint),
+            ));
         }
         serde_json::from_slice(&text)
             .map_err(|error| Failure::passing(format!("{} does not answer as a Hub does: {error}", self.hub.endpoint)))
@@ -156,6 +169,7 @@ impl<'a> Client<'a> {
 
     /// What a refusal means, and what to do.
     pub(crate) fn refused(&self, refusal: &Refusal) -> Failure {
+        use HubProblem::{Authentication, NotFound, Refused};
         let Hub { endpoint, token, .. } = self.hub;
         let (repository, revision) = (self.name.repository(), self.name.revision());
         let words = refusal.words.map(|words| format!(" ({})", shorten(words))).unwrap_or_default();
@@ -164,27 +178,35 @@ impl<'a> Client<'a> {
             Some(_) => format!("{endpoint} knows no such repository that the token may read: check the name"),
             None => format!("{endpoint} knows no such public repository: check the name; if it is private, {log_in}"),
         };
-        let message = match (refusal.status, refusal.code) {
-            (_, Some("RepoNotFound")) => no_repository(),
-            (_, Some("RevisionNotFound")) => format!("the repository has no revision {revision:?}"),
-            (_, Some("EntryNotFound")) => format!("the repository lacks a file that a model needs{words}"),
+        let (problem, message) = match (refusal.status, refusal.code) {
+            (_, Some("RepoNotFound")) => (NotFound, no_repository()),
+            (_, Some("RevisionNotFound")) => (NotFound, format!("the repository has no revision {revision:?}")),
+            (_, Some("EntryNotFound")) => (NotFound, format!("the repository lacks a file that a model needs{words}")),
             (_, Some("GatedRepo")) => {
                 let first = if token.is_none() { format!("{log_in}, and ") } else { String::new() };
-                format!("access is granted on request only: {first}ask for it on {endpoint}/{repository}")
+                let message =
+                    format!("access is granted on request only: {first}ask for it on {endpoint}/{repository}");
+                (Authentication, message)
             }
             (401, _) if token.is_none() => {
-                format!("{endpoint} wants to know who asks{words}: check the name; if it is private, {log_in}")
+                let message =
+                    format!("{endpoint} wants to know who asks{words}: check the name; if it is private, {log_in}");
+                (Authentication, message)
             }
-            (401, _) => format!("{endpoint} does not accept the token{words}: check HF_TOKEN, or log in anew"),
-            (403, _) => format!("access denied{words}: use a token that may do this with {repository}"),
-            (404, _) => no_repository(),
+            (401, _) => {
+                (Authentication, format!("{endpoint} does not accept the token{words}: check HF_TOKEN, or log in anew"))
+            }
+            (403, _) => {
+                (Authentication, format!("access denied{words}: use a token that may do this with {repository}"))
+            }
+            (404, _) => (NotFound, no_repository()),
             (408 | 429 | 500..600, _) => {
                 let message = format!("{endpoint} answered {}{words}", status_name(refusal.status));
                 return Failure::Passing { message, wait: refusal.wait };
             }
-            (status, _) => format!("{endpoint} answered {}{words}", status_name(status)),
+            (status, _) => (Refused, format!("{endpoint} answered {}{words}", status_name(status))),
         };
-        Failure::Final(message)
+        Failure::Final(problem, message)
     }
 
     /// What to say where no whole answer came.

@@ -9,6 +9,7 @@ use super::event::HubEvent;
 use super::failure::{Failure, retry};
 use super::name::revision_in_address;
 use super::package::{Package, PackedFile, PushOptions};
+use crate::error::HubProblem;
 
 /// How much of a file the Hub sees before it says how the file should come, in bytes.
 const SAMPLE: usize = 512;
@@ -59,10 +60,13 @@ pub(crate) fn large_files<'p>(
     for file in package.files() {
         let mode = modes.iter().find(|mode| mode.path == file.path);
         if mode.is_some_and(|mode| mode.should_ignore) {
-            return Err(Failure::Final(format!(
-                "the repository's .gitignore leaves out {}, which a model needs: change it on the Hub",
-                file.path
-            )));
+            return Err(Failure::Final(
+                HubProblem::Refused,
+                format!(
+                    "the repository's .gitignore leaves out {}, which a model needs: change it on the Hub",
+                    file.path
+                ),
+            ));
         }
         // An empty file is never stored as a large one.
         if mode.is_some_and(|mode| mode.upload_mode == "lfs") && !file.contents.is_empty() {

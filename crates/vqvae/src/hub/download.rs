@@ -11,7 +11,7 @@ use super::client::Client;
 use super::event::HubEvent;
 use super::failure::{Attempts, Failure};
 use super::listing::RemoteFile;
-use crate::error::Error;
+use crate::error::{Error, HubProblem};
 
 /// How often a file is fetched from its first byte again because what came was not what it should be.
 const RESTARTS: u32 = 2;
@@ -57,7 +57,10 @@ pub(crate) fn download(
                 restarts += 1;
                 let message = format!("what came as {} is not what {} describes", file.path, client.hub.endpoint);
                 if restarts > RESTARTS {
-                    return Err(Failure::Final(format!("{message}, {restarts} times: try again later")));
+                    return Err(Failure::Final(
+                        HubProblem::Damaged,
+                        format!("{message}, {restarts} times: try again later"),
+                    ));
                 }
                 Failure::passing(message)
             }

@@ -15,7 +15,7 @@ const MAX_WAIT: Duration = Duration::from_secs(310);
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It will fail again.
-    Final(String),
+    Final(HubProblem, String),
     /// Another try may succeed, after the time that the Hub asked for.
     Passing { message: String, wait: Duration },
     /// Something on this machine.
@@ -36,7 +36,7 @@ impl Failure {
     /// What kind of problem it is.
     pub(crate) fn problem(&self) -> HubProblem {
         match self {
-            Self::Final(_) => HubProblem::Refused,
+            Self::Final(problem, _) => *problem,
             Self::Passing { .. } | Self::Local(_) => HubProblem::Unavailable,
         }
     }
@@ -46,7 +46,7 @@ impl Failure {
             Self::Passing { message, wait } if !wait.is_zero() => {
                 format!("{message}: try again in {} s", wait.as_secs())
             }
-            Self::Final(message) | Self::Passing { message, .. } => message.clone(),
+            Self::Final(_, message) | Self::Passing { message, .. } => message.clone(),
             Self::Local(error) => error.to_string(),
         }
     }

@@ -11,7 +11,7 @@ use super::failure::{Failure, retry};
 use super::listing::{Listing, RemoteFile};
 use super::name::{HubName, is_commit, revision_in_address};
 use super::settings::Hub;
-use crate::error::{Error, Result};
+use crate::error::{Error, HubProblem, Result};
 use crate::model::Model;
 use crate::model::config::ModelConfig;
 use crate::system::compute::Compute;
@@ -100,15 +100,18 @@ fn find_commit(client: &Client, on_event: &mut dyn FnMut(HubEvent)) -> Result<St
 fn find_files(client: &Client, commit: &str, on_event: &mut dyn FnMut(HubEvent)) -> Result<[RemoteFile; 2], Failure> {
     let path = format!("/tree/{commit}");
     let listing: Listing = retry(&mut client.told(on_event), || client.ask(&path))?;
-    listing.model_files().map_err(Failure::Final)
+    listing.model_files().map_err(|message| Failure::Final(HubProblem::NoModel, message))
 }
 
 fn no_model(error: Error) -> Failure {
-    Failure::Final(format!("no model that this version of ksom can use: {error}"))
+    Failure::Final(HubProblem::NoModel, format!("no model that this version of ksom can use: {error}"))
 }
 
 fn unlike_a_hub(client: &Client, found: &str) -> Failure {
-    Failure::Final(format!("{} does not answer as a Hub does: it lists {found}", client.hub.endpoint))
+    Failure::Final(
+        HubProblem::Refused,
+        format!("{} does not answer as a Hub does: it lists {found}", client.hub.endpoint),
+    )
 }
 
 impl Model {

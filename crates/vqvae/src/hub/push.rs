@@ -97,7 +97,7 @@ fn create(client: &Client, options: &PushOptions, on_event: &mut dyn FnMut(HubEv
     let found: Option<Repository> = retry(&mut client.told(on_event), || client.ask_for("", "RepoNotFound"))?;
     let created = match found {
         Some(Repository { private: Some(false) }) if options.private => {
-            return Err(Failure::Final(
+            return Err(Failure::Final(HubProblem::Refused,
                 "the repository exists already and is public: make it private on its page, or do not ask for a private \
                  one"
                 .to_string(),
@@ -105,7 +105,10 @@ fn create(client: &Client, options: &PushOptions, on_event: &mut dyn FnMut(HubEv
         }
         Some(_) => false,
         None if options.create_pr => {
-            return Err(Failure::Final("there is no such repository to propose a commit to".to_string()));
+            return Err(Failure::Final(
+                HubProblem::NotFound,
+                "there is no such repository to propose a commit to".to_string(),
+            ));
         }
         None => {
             let url = format!("{}/api/repos/create", client.hub.endpoint);

@@ -11,6 +11,7 @@ use super::client::Client;
 use super::event::HubEvent;
 use super::failure::{Failure, retry};
 use super::package::PackedFile;
+use crate::error::HubProblem;
 
 const LFS_JSON: &str = "application/vnd.git-lfs+json";
 /// The storage of large files by their pieces, which is hf-hub's business.
@@ -93,19 +94,22 @@ impl Batch {
         match self.transfer.as_deref() {
             None | Some("basic" | "multipart") => {}
             Some(other) => {
-                return Err(Failure::Final(format!(
-                    "{} takes large files only by {other:?}, which this version of ksom does not know",
-                    client.hub.endpoint
-                )));
+                return Err(Failure::Final(
+                    HubProblem::Refused,
+                    format!(
+                        "{} takes large files only by {other:?}, which this version of ksom does not know",
+                        client.hub.endpoint
+                    ),
+                ));
             }
         }
         for file in files {
             let object = self.objects.iter().find(|object| object.oid == file.sha256).ok_or_else(|| unlike(client))?;
             if let Some(problem) = &object.error {
-                return Err(Failure::Final(format!(
-                    "{} does not take {}: {}",
-                    client.hub.endpoint, file.path, problem.message
-                )));
+                return Err(Failure::Final(
+                    HubProblem::Refused,
+                    format!("{} does not take {}: {}", client.hub.endpoint, file.path, problem.message),
+                ));
             }
             let Some(upload) = &object.actions.upload else { continue };
             match upload.header.get("chunk_size") {
@@ -180,5 +184,8 @@ impl Action {
 }
 
 fn unlike(client: &Client) -> Failure {
-    Failure::Final(format!("{} does not say where the large files should go as a Hub does", client.hub.endpoint))
+    Failure::Final(
+        HubProblem::Refused,
+        format!("{} does not say where the large files should go as a Hub does", client.hub.endpoint),
+    )
 }

@@ -9,6 +9,7 @@ use super::client::{AGENT, Client, Refusal, cannot_start};
 use super::commit::Committed;
 use super::failure::Failure;
 use super::package::{Package, PushOptions};
+use crate::error::HubProblem;
 
 /// A commit takes the Hub longer than a file does.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -68,6 +69,6 @@ fn failure(client: &Client, error: HFError) -> Failure {
         }),
         HFError::Request { source, .. } => Failure::passing(client.unreachable(&source.without_url())),
         error @ HFError::Xet { .. } => Failure::passing(client.unreachable(&error)),
-        other => Failure::Final(other.to_string()),
+        other => Failure::Final(HubProblem::Refused, other.to_string()),
     }
 }
