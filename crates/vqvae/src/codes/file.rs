@@ -273,7 +273,7 @@ fn plain(level: &str, count: usize, tensors: &SafeTensors<'_>, path: &Path) -> R
         }
         Ok((shape, codes))
     };
-    if tensors.names().iter().any(|name| *name == level) {
+    if tensors.names().contains(&level) {
         let (shape, codes) = read(level, 3)?;
         if shape[0] != count {
             return Err(Error::file(path, format!("{level} should hold {count} pictures, found {}", shape[0])));

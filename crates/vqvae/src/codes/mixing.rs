@@ -93,7 +93,7 @@ impl Mixer {
             let slot = &mut self.slots[self.at[i]];
             let (p, seen) = ((*slot ^ HALF) >> 10, *slot & 0x3FF);
             let target = if bit { (1 << 22) - 1 } else { 0 };
-            let step = (i64::from(target) - i64::from(p)) * i64::from(131_072 / (2 * seen + 3)) >> 16;
+            let step = ((i64::from(target) - i64::from(p)) * i64::from(131_072 / (2 * seen + 3))) >> 16;
             let p = (i64::from(p) + step) as u32;
             *slot = (p << 10 | (seen + 1).min(LONGEST_MEMORY)) ^ HALF;
         }
