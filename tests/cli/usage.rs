@@ -105,7 +105,7 @@ fn failures_say_what_to_do() {
         (&["decode", "junk.safetensors", "-o", "out"], &["junk.safetensors"]),
         (&["decode", "none.safetensors", "-o", "out"], &["none.safetensors"]),
         (&["eval", "--data", "nowhere"], &["nowhere"]),
-        (&["convert", "junk.safetensors", "model"], &["junk.safetensors", "expected weights", ".pth", "a text file"]),
+        (&["convert", "junk.safetensors", "model"], &["junk.safetensors", "PyTorch"]),
         (&["train", "--recipe", "cifar10", "--data", "empty", "--out", "run"], &["empty"]),
     ] {
         let error = space.fails(args);
