@@ -150,6 +150,26 @@ pub fn usage(level: &LevelEvaluation) -> String {
     format!("{} of {} codes used, perplexity {:.1}", level.codes_in_use, level.num_codes, level.perplexity)
 }
 
+/// An architecture's name for people.
+pub fn architecture_name(kind: ArchitectureKind) -> &'static str {
+    match kind {
+        ArchitectureKind::VqVae => "VQ-VAE",
+        ArchitectureKind::VqVae2 => "VQ-VAE-2",
+    }
+}
+
+/// A quantizer's name for people.
+pub fn quantizer_name(kind: QuantizerKind, neighborhood: NeighborhoodKind) -> &'static str {
+    match (kind, neighborhood) {
+        (QuantizerKind::Ksom, NeighborhoodKind::Hard) => "KSOM, hard neighborhood",
+        (QuantizerKind::Ksom, NeighborhoodKind::Gaussian) => "KSOM, gaussian neighborhood",
+        (QuantizerKind::Ksom, NeighborhoodKind::None) => "EMA-VQ",
+        (QuantizerKind::GdSom, NeighborhoodKind::Hard) => "GD-SOM, hard neighborhood",
+        (QuantizerKind::GdSom, NeighborhoodKind::Gaussian) => "GD-SOM, gaussian neighborhood",
+        (QuantizerKind::GdSom, NeighborhoodKind::None) => "GD-SOM, no neighborhood",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,25 +203,5 @@ mod tests {
         let block = table(&["name", "mse"], vec![vec!["a".into(), "10".into()], vec!["longer".into(), "1".into()]]);
         assert_eq!(render(&block), "name    mse\na        10\nlonger    1");
         assert_eq!(render(&Block::Fields(vec![("a", "1".into()), ("bcd", "2".into())])), "a    1\nbcd  2");
-    }
-}
-
-/// An architecture's name for people.
-pub fn architecture_name(kind: ArchitectureKind) -> &'static str {
-    match kind {
-        ArchitectureKind::VqVae => "VQ-VAE",
-        ArchitectureKind::VqVae2 => "VQ-VAE-2",
-    }
-}
-
-/// A quantizer's name for people.
-pub fn quantizer_name(kind: QuantizerKind, neighborhood: NeighborhoodKind) -> &'static str {
-    match (kind, neighborhood) {
-        (QuantizerKind::Ksom, NeighborhoodKind::Hard) => "KSOM, hard neighborhood",
-        (QuantizerKind::Ksom, NeighborhoodKind::Gaussian) => "KSOM, gaussian neighborhood",
-        (QuantizerKind::Ksom, NeighborhoodKind::None) => "EMA-VQ",
-        (QuantizerKind::GdSom, NeighborhoodKind::Hard) => "GD-SOM, hard neighborhood",
-        (QuantizerKind::GdSom, NeighborhoodKind::Gaussian) => "GD-SOM, gaussian neighborhood",
-        (QuantizerKind::GdSom, NeighborhoodKind::None) => "GD-SOM, no neighborhood",
     }
 }

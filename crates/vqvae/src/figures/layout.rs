@@ -2,6 +2,9 @@
 
 use ksom_quantizers::Grid;
 
+/// Numbers at a side of a picture, each with its pixel.
+pub type Marks = Vec<(u32, String)>;
+
 /// A grid laid out flat: the first axis to the right, the second downwards, slices along the third side by side, and
 /// along the axes after it below each other. A grid of one axis is wrapped into lines.
 #[derive(Clone, Debug)]
@@ -53,13 +56,13 @@ impl GridLayout {
 
     /// Numbers for the upper and the left side, each with its pixel: of a grid of two axes the places along them, of
     /// one that is wrapped into lines the first code of each; none of others, whose slices stand side by side.
-    pub fn marks(&self) -> (Vec<(u32, String)>, Vec<(u32, String)>) {
+    pub fn marks(&self) -> (Marks, Marks) {
         /// Marks are at least so many pixels apart.
         const APART: (u32, u32) = (28, 16);
         if self.slices != (1, 1) {
             return (Vec::new(), Vec::new());
         }
-        let marks = |cells: usize, apart: u32, number: &dyn Fn(usize) -> usize| -> Vec<(u32, String)> {
+        let marks = |cells: usize, apart: u32, number: &dyn Fn(usize) -> usize| -> Marks {
             let step = apart.div_ceil(self.cell).max(1) as usize;
             (0..cells).step_by(step).map(|at| (at as u32 * self.cell, number(at).to_string())).collect()
         };

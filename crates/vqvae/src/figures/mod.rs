@@ -22,7 +22,7 @@ mod training_curves;
 pub use chart::{Chart, Curve, CurvePoint, chart_picture, chart_svg};
 pub use code_map::{MapOptions, code_map, most_used_code};
 pub use heat::{count_codes, usage_map, usage_scale};
-pub use layout::GridLayout;
+pub use layout::{GridLayout, Marks};
 #[cfg(feature = "charts")]
 pub use neighborhood_curves::neighborhood_svg;
 pub use neighborhoods::neighborhood_picture;

@@ -136,7 +136,9 @@ mod tests {
         };
         let status = "VmPeak:	  900 kB\nVmSize:	  800 kB\nVmRSS:	  100 kB\n";
         let g = 1u64 << 30;
-        let cases: [(&str, &[(&str, &str)], u64); 14] = [
+        /// Files below the root, with their contents.
+        type Files<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(&str, Files, u64); 14] = [
             ("nothing else is known", &[], 8 * g),
             ("a container of version 2", &[("sys/fs/cgroup/memory.max", "1073741824\n")], g),
             ("no limit", &[("sys/fs/cgroup/memory.max", "max\n")], 8 * g),
