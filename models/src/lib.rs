@@ -1,6 +1,13 @@
 //! The zoo: trained models that are compiled into `ksom`. Each is a package of its own, `ksom-model-NAME`, so that none
 //! outgrows the registry's bound however many there are; its folder, `models/NAME`, is a model directory with its card.
 //! This crate collects them.
+//!
+//! ```
+//! let model = ksom_models::find("cifar10-ksom").expect("it is in the zoo");
+//! assert!(model.config.contains("\"num_codes\": 512"));
+//! assert!(model.weights.len() > 1_000_000);
+//! assert_eq!(ksom_models::default_for(640, 480).name, "photos-ksom");
+//! ```
 
 /// The files of a model directory.
 pub struct ModelFiles {

@@ -87,8 +87,10 @@ fn double(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         .reshape((4 * outputs, inputs, 2, 2))?;
     let y = convolution(x, &phases, 1, 1)?.reshape((n, 4, outputs, height + 1, width + 1))?;
     let phase = |row: usize, column: usize| {
-        y.narrow(1, 2 * row + column, 1)?.squeeze(1)?.narrow(2, row, height)?.narrow(3, column, width)?.contiguous()
+        y.narrow(1, 2 * row + column, 1)?.squeeze(1)?.narrow(2, row, height)?.narrow(3, column, width)
     };
-    let rows = |row| Tensor::stack(&[phase(row, 0)?, phase(row, 1)?], 4)?.reshape((n, outputs, height, 2 * width));
-    Tensor::stack(&[rows(0)?, rows(1)?], 3)?.reshape((n, outputs, 2 * height, 2 * width))
+    // [phases, N, O, H, W], which are interleaved by one copy.
+    let phases = Tensor::stack(&[phase(0, 0)?, phase(0, 1)?, phase(1, 0)?, phase(1, 1)?], 0)?;
+    let phases = phases.reshape((2, 2, n, outputs, height, width))?.permute((2, 3, 4, 0, 5, 1))?;
+    phases.contiguous()?.reshape((n, outputs, 2 * height, 2 * width))
 }

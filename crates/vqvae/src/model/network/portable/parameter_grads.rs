@@ -24,7 +24,7 @@ pub(crate) fn parameter_grads(x: &Tensor, grad: &Tensor, config: ConvConfig) -> 
         let count = images.min(n - start);
         let points = by_channel(&points.narrow(0, start, count)?)?;
         let windows = windows(&image.narrow(0, start, count)?, config)?;
-        let product = points.matmul(&windows)?;
+        let product = points.matmul(&windows.t()?)?;
         by_weight = Some(match by_weight {
             Some(sum) => (sum + product)?,
             None => product,
@@ -42,11 +42,22 @@ fn by_channel(x: &Tensor) -> Result<Tensor> {
     x.transpose(0, 1)?.contiguous()?.flatten_from(1)
 }
 
-/// The windows of `image` [N, C, H, W] that a kernel sees, one a row → [N·OH·OW, C·k·k].
+/// The windows of `image` [N, C, H, W] that a kernel sees, one a column → [C·k·k, N·OH·OW].
+///
+/// Steps of more than one pixel are taken out of the rows first, so that what is copied then lies in runs.
 fn windows(image: &Tensor, config: ConvConfig) -> Result<Tensor> {
     let ConvConfig { kernel, stride, padding, .. } = config;
-    let padded = image.pad_with_zeros(2, padding, padding)?.pad_with_zeros(3, padding, padding)?;
-    // [N, C, OH, OW, k, k], a view.
-    let seen = padded.unfold(2, kernel, stride)?.unfold(3, kernel, stride)?;
-    seen.permute((0, 2, 3, 1, 4, 5))?.contiguous()?.flatten_from(3)?.flatten_to(2)
+    let (n, channels, height, width) = image.dims4()?;
+    // As many steps as the kernel has, at each place.
+    let reach = kernel.div_ceil(stride);
+    let padded = |size: usize| (size + 2 * padding).next_multiple_of(stride) - size - padding;
+    let padded = image.pad_with_zeros(2, padding, padded(height))?.pad_with_zeros(3, padding, padded(width))?;
+    let (rows, columns) = (padded.dim(2)? / stride, padded.dim(3)? / stride);
+    // [C, row within the step, column within the step, N, rows, columns]
+    let steps =
+        padded.reshape((n, channels, rows, stride, columns, stride))?.permute((1, 3, 5, 0, 2, 4))?.contiguous()?;
+    // [C, row within, column within, N, OH, OW, row of the kernel in steps, column], a view.
+    let seen = steps.unfold(4, reach, 1)?.unfold(5, reach, 1)?;
+    let seen = seen.permute([0, 6, 1, 7, 2, 3, 4, 5].as_slice())?.contiguous()?;
+    seen.flatten_from(5)?.reshape((channels * kernel * kernel, ()))
 }
