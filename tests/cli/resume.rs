@@ -208,7 +208,7 @@ fn the_line_that_goes_on_works_as_it_is_printed() {
             space.picture(&format!("{odd}/{data}/{seed:03}.png"), 32, 32, seed);
         }
         std::fs::write(space.path(odd).join(&data).join("torn.png"), "no picture").unwrap();
-        let args = [&train("my run", &data, "100000")[..], &["--skip-unreadable"]].concat();
+        let args = [&train("my run", &data, "100000")[..], &["--skip-unreadable", "--quiet"]].concat();
         let mut command = space.command(&args);
         command.current_dir(space.path(odd));
         let mut next = next_line(&space, command, &run, 3);

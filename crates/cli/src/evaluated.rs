@@ -136,6 +136,11 @@ impl PartArgs {
         }
     }
 
+    /// The data as somebody would name them: with plus signs as they are in paths.
+    pub fn shown(data: &DataSpec) -> String {
+        data.to_string().replace("++", "+")
+    }
+
     /// The data's name without the folders they lie in.
     pub fn name(&self) -> String {
         let names = self.data.members().iter().filter_map(|member| member.path().file_name());

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::arguments::data_spec;
 use crate::interrupt::Interrupt;
 use crate::left_out::{RemarksAtEnd, tell_left_out};
-use crate::output::{duration, significant};
+use crate::output::{Block, duration, significant};
 use crate::progress::TrainingProgress;
 use crate::settings::Settings;
 
@@ -193,15 +193,16 @@ impl RunReport {
         }
     }
 
-    /// What to type next: `command` is how to continue, should the run have been stopped.
-    pub fn next_line(&self, command: &str) -> String {
+    /// What to type next: `command` is how to continue, should the run have been stopped. That is part of the result.
+    pub fn next_line(&self, command: &str) -> Block {
         let run = shell_word(&self.run.display().to_string());
         if self.stopped.is_some() {
             // The line is to work in every folder.
             let everywhere = std::path::absolute(&self.run).unwrap_or_else(|_| self.run.clone());
-            format!("next: ksom {command} --out {} --resume", shell_word(&everywhere.display().to_string()))
+            let everywhere = shell_word(&everywhere.display().to_string());
+            Block::Line(format!("next: ksom {command} --out {everywhere} --resume"))
         } else {
-            format!("next: ksom reconstruct photo.jpg -o out.png --side-by-side --model {run}")
+            Block::Hint(format!("next: ksom reconstruct photo.jpg -o out.png --side-by-side --model {run}"))
         }
     }
 }

@@ -137,7 +137,13 @@ impl Report for EvalReport {
         });
         let usage = table(&header, rows.collect());
         let mut blocks = vec![
-            Block::Line(format!("{} on {}: {}; {}", self.model, self.data, self.pictures, self.manner)),
+            Block::Line(format!(
+                "{} on {}: {}; {}",
+                self.model,
+                PartArgs::shown(&self.data),
+                self.pictures,
+                self.manner
+            )),
             quality,
             Block::Line(String::new()),
             usage,

@@ -190,7 +190,7 @@ impl Report for FinetuneReport {
             )),
             None => {}
         }
-        blocks.extend([self.run.best_line(), self.run.next_line("finetune")].map(Block::Hint));
+        blocks.extend([Block::Hint(self.run.best_line()), self.run.next_line("finetune")]);
         blocks
     }
 

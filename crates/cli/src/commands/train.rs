@@ -51,11 +51,7 @@ pub fn run(args: TrainArgs, settings: &Settings) -> Result<TrainReport> {
 
 impl Report for TrainReport {
     fn blocks(&self) -> Vec<Block> {
-        vec![
-            Block::Line(self.run.headline()),
-            Block::Line(self.run.best_line()),
-            Block::Hint(self.run.next_line("train")),
-        ]
+        vec![Block::Line(self.run.headline()), Block::Line(self.run.best_line()), self.run.next_line("train")]
     }
 
     fn exit_code(&self) -> u8 {

@@ -158,7 +158,7 @@ impl Report for UsageReport {
             Block::Line(format!(
                 "{} on {}: {}; drawn in {}",
                 self.model,
-                self.data,
+                PartArgs::shown(&self.data),
                 self.pictures,
                 self.output.display()
             )),

@@ -66,16 +66,23 @@ pub(crate) fn prepare(data: &mut DataSet, recipe: &mut Recipe, base: Option<&Mod
 /// recipe's size, and so will be enlarged to it as it asks.
 ///
 /// # Errors
-/// A picture cannot be read, or is too small to train on as it is.
+/// No picture can be read, or one is too small to train on as it is.
 fn fit_size(data: &DataSet, recipe: &mut Recipe, base: &ModelConfig) -> Result<usize> {
     let sources = || std::iter::once(&data.train).chain(data.valid.iter().map(|(_, source)| source));
-    let mut sizes = Vec::new();
+    let (mut sizes, mut unreadable) = (Vec::new(), None);
     for source in sources() {
         let of_source: Vec<Result<(u32, u32)>> =
             (0..source.len()).into_par_iter().map(|index| Ok(source.size(index)?)).collect();
         for (index, size) in of_source.into_iter().enumerate() {
-            sizes.push((size?, source.clone(), index));
+            match size {
+                Ok(size) => sizes.push((size, source.clone(), index)),
+                // Training tells of it once it meets the picture, and can go on without it.
+                Err(error) => unreadable = unreadable.or(Some(error)),
+            }
         }
+    }
+    if let (true, Some(error)) = (sizes.is_empty(), unreadable) {
+        return Err(error);
     }
     if let Some([width, height]) = recipe.data.size {
         return Ok(sizes.iter().filter(|((w, h), _, _)| *w < width || *h < height).count());
