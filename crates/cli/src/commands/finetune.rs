@@ -148,8 +148,9 @@ impl FinetuneReport {
             Verdict::Gain => "a gain".to_string(),
             Verdict::Loss => format!("a loss: keep {keep}; try more pictures, fewer --steps or a lower --set lr"),
             Verdict::WithinNoise if self.run.best.is_some_and(|best| best.step == 0) => format!(
-                "no gain: nothing better than {keep} was found, so RUN holds it as it was; try more pictures or another \
-                 --set lr"
+                "no gain: nothing better than {keep} was found, so {} holds it as it was; try more pictures or another \
+                 --set lr",
+                self.run.run.display()
             ),
             Verdict::WithinNoise => {
                 format!("no gain worth keeping: the change is within the noise of {pictures} pictures; keep {keep}")
