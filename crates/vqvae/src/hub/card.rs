@@ -15,6 +15,7 @@ use crate::record::recorded::RecordedMetrics;
 const NO_LICENSE: &str = "other";
 
 /// Whose name the models of the zoo have on the Hub.
+#[cfg(feature = "zoo")]
 const ZOO_OWNER: &str = "ksom-rs";
 
 /// What a card tells that is in none of the model's files.
@@ -139,9 +140,19 @@ fn base_on_the_hub(config: &ModelConfig, options: &CardOptions) -> Option<String
         return Some(base.repository().to_string());
     }
     let base = config.provenance.base_model.as_ref()?;
-    let zoo = ksom_models::find(base).map(|files| format!("{ZOO_OWNER}/{}", files.name));
     // With a commit, it came from there.
-    zoo.or_else(|| config.provenance.base_revision.as_ref().map(|_| base.clone()))
+    of_the_zoo(base).or_else(|| config.provenance.base_revision.as_ref().map(|_| base.clone()))
+}
+
+/// A built-in model's name on the Hub.
+#[cfg(feature = "zoo")]
+fn of_the_zoo(base: &str) -> Option<String> {
+    ksom_models::find(base).map(|files| format!("{ZOO_OWNER}/{}", files.name))
+}
+
+#[cfg(not(feature = "zoo"))]
+fn of_the_zoo(_: &str) -> Option<String> {
+    None
 }
 
 fn summary(config: &ModelConfig) -> String {
