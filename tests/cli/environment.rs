@@ -34,7 +34,8 @@ fn an_address_space_that_is_too_small_is_told() {
         assert!(finished.code == 0 || finished.code == 1 && told, "{megabytes}: {}", finished.stderr);
         ended[usize::from(finished.code == 0)] += 1;
     }
-    assert!(ended[0] > 0, "no limit was too small: {ended:?}");
+    // The system's allocator reserves less of the address space: there, all may be enough.
+    assert!(ended[0] > 0 || !cfg!(feature = "mimalloc"), "no limit was too small: {ended:?}");
 }
 
 #[test]
