@@ -63,7 +63,8 @@ impl Trainer {
     }
 
     /// As [`Trainer::start`], on a data set that the caller has made, of any
-    /// [`ImageSource`](ksom_datasets::ImageSource); `name` is its name for the record. Such a training is resumed by [`Trainer::resume_on`].
+    /// [`ImageSource`](ksom_datasets::ImageSource); `name` is its name for the record. Such a training is resumed by
+    /// [`Trainer::resume_on`].
     ///
     /// # Errors
     /// As [`Trainer::start`].
@@ -161,7 +162,8 @@ impl Trainer {
         let (progress, options) = (&state.progress, recipe.data_options(&access.options));
         let data = Sources::open(run, spec, &progress.data, &options, &progress.data_fingerprint)?;
         let name = progress.data.clone();
-        let data = access.prepare(data, &mut recipe, continued(&config))?;
+        let base = settled_base(&recipe, &config);
+        let data = access.prepare(data, &mut recipe, base)?;
         Self::go_on((run, lock), (recipe, config), state, &name, data, compute)
     }
 
@@ -175,7 +177,8 @@ impl Trainer {
         let state = TrainingState::read(run)?;
         let mut recipe = Recipe::read(&recipe_path(run), &[])?;
         let config = ModelConfig::read(&config_path(run))?;
-        let enlarged = prepare(&mut data, &mut recipe, continued(&config))?;
+        let base = settled_base(&recipe, &config);
+        let enlarged = prepare(&mut data, &mut recipe, base)?;
         let (name, preprocess) = (state.progress.data.clone(), recipe.data.preprocess());
         Self::go_on((run, lock), (recipe, config), state, &name, (data, preprocess, enlarged), compute)
     }
@@ -234,9 +237,10 @@ fn settled(mut recipe: Recipe, base: Option<&Base>) -> Recipe {
     recipe
 }
 
-/// The configuration of a model that was trained on from another one.
-fn continued(config: &ModelConfig) -> Option<&ModelConfig> {
-    config.provenance.base_model.as_ref().map(|_| config)
+/// The configuration of a model that was trained on from another one, if the size was settled when that started: one that
+/// was started without a size (by a version that did not look for one) goes on without.
+fn settled_base<'a>(recipe: &Recipe, config: &'a ModelConfig) -> Option<&'a ModelConfig> {
+    (config.provenance.base_model.is_some() && recipe.data.size.is_some()).then_some(config)
 }
 
 /// Refuses a training whose quantizers would have to count further than they can.
