@@ -216,6 +216,22 @@ fn a_base_model_for_inference_is_trained_whole() {
 }
 
 #[test]
+fn a_training_that_began_without_a_size_goes_on_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let base = Base { model: model(), name: "base".into(), revision: None };
+    let started = start(recipe(&["steps=2"]), &run, Some(base));
+    assert_eq!(started.recipe().data.size, Some([16, 16]));
+    drop(started);
+    // As earlier versions wrote it.
+    let mut old = Recipe::read(&run.join("recipe.toml"), &[]).unwrap();
+    old.data.size = None;
+    std::fs::write(run.join("recipe.toml"), old.to_toml()).unwrap();
+    let resumed = Trainer::resume_on(&run, data(), &Compute::cpu()).unwrap();
+    assert_eq!(resumed.recipe().data.size, None);
+}
+
+#[test]
 fn no_training_is_longer_than_a_quantizer_counts() {
     let refused = Recipe::find("cifar10", &["steps=16777217".to_string()]).unwrap_err().to_string();
     assert!(refused.contains("16777216") && refused.contains("16777217"), "{refused}");
