@@ -1,54 +1,34 @@
 #!/usr/bin/env bash
-# Everything that an NVIDIA card is asked: correctness against the golden files, half precision, training beside PyTorch,
-# speed and memory beside PyTorch. Written for a machine with a card and neither network nor Rust.
+# What an NVIDIA card has to show: the golden files, half precision, training beside PyTorch, speed and memory beside
+# PyTorch. For a machine with a card and neither network nor Rust.
 #
-#   scripts/gpu.sh pack [FOLDER]      on a machine with Rust and no card: builds and links for CUDA 13, and packs what travels
-#   scripts/gpu.sh dry-run [FOLDER]   packs a build for the CPU likewise, and runs it here, on the portable path, briefly
+#   scripts/gpu.sh pack [FOLDER]      on a machine with Rust and no card: builds and links for CUDA 13, packs what travels
+#   scripts/gpu.sh dry-run [FOLDER]   packs a build for the CPU likewise and runs it here, by candle's own operations, briefly
 #
-# `pack` writes FOLDER/ksom-gpu.tar.xz (FOLDER is target/gpu by default). There: unpack it, and `./run.sh` in it writes
-# `report.md` within ten minutes. It needs Python 3 there; PyTorch for what is compared with it.
+# `pack` writes FOLDER/ksom-gpu.tar.xz; FOLDER is target/gpu by default. On the machine with the card,
 #
-# NVIDIA's compiler and libraries are fetched from PyPI (needs Python with pip, a C and a C++ compiler), and the driver's
-# library is stood in for by an empty one of the same name, so that the programs are linked as they will run.
-# The kernels are PTX for compute capability 8.0 (CUDA_COMPUTE_CAP chooses another), which the driver compiles for any
-# newer card. CARGO names another cargo.
+#   tar xf ksom-gpu.tar.xz && ksom-gpu/run.sh
+#
+# takes at most ten minutes and writes ksom-gpu/report.md. It needs Python 3 and NVIDIA's libraries of CUDA 13 (those of a
+# PyTorch for CUDA 13 are found); what is compared with PyTorch needs PyTorch.
+#
+# NVIDIA's compiler and libraries are fetched from PyPI (Python with pip, a C and a C++ compiler). The driver's library is
+# stood in for by an empty one with the same functions, so the programs are linked as they will run. Kernels are PTX for
+# compute capability 8.0 (CUDA_COMPUTE_CAP chooses another), which the driver compiles for newer cards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The largest package.
-most_bytes=60000000
+# The largest package, in bytes.
+largest=60000000
 
-usage() { sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2; }
-command=${1:-}
-case $command in pack | dry-run) ;; *) usage ;; esac
+case ${1:-} in pack | dry-run) ;; *) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 2 ;; esac
 mkdir -p "${2:-target/gpu}"
 folder=$(cd "${2:-target/gpu}" && pwd)
 python=${PYTHON:-python3}
 started=$SECONDS
-
-# Builds the programs that travel with some features of the command, into $folder/$2, and puts them into $folder/ksom-gpu/$3.
-build() {
-    local features=$1 target=$2 bin=$folder/ksom-gpu/$3
-    mkdir -p "$bin"
-    ${CARGO:-cargo} build --target-dir "$folder/$target" --release --locked --message-format json-render-diagnostics \
-        -p ksom-cli -p ksom-vqvae -p ksom-quantizers --no-default-features \
-        --features "ksom-cli/mimalloc,ksom-vqvae/pth,ksom-vqvae/zoo$features" \
-        --bin ksom --example training_plan --test golden > "$folder/built.json"
-    "$python" - "$folder/built.json" "$bin" <<'COPY'
-import json, shutil, sys
-names = {"ksom": "ksom", "training_plan": "training_plan"}
-for line in open(sys.argv[1]):
-    message = json.loads(line)
-    executable = message.get("executable")
-    if executable:
-        target, package = message["target"]["name"], message["package_id"]
-        name = names.get(target) or ("golden-models" if "vqvae" in package else "golden-quantizers")
-        shutil.copy(executable, f"{sys.argv[2]}/{name}")
-COPY
-    for program in ksom training_plan golden-models golden-quantizers; do strip "$bin/$program"; done
-}
+. scripts/device_package.sh
 
 # NVIDIA's compiler and libraries, under names that the linker looks for.
-toolkit() {
+fetch_toolkit() {
     export CUDA_HOME=$folder/python/nvidia/cu13 CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80} CUDARC_CUDA_VERSION=13000
     export NVCC=$CUDA_HOME/bin/nvcc RUSTFLAGS="-L native=$folder/link ${RUSTFLAGS:-}"
     [ -x "$NVCC" ] || "$python" -m pip install --quiet --no-deps --target "$folder/python" \
@@ -60,12 +40,72 @@ toolkit() {
     for library in "$CUDA_HOME"/lib/lib*.so.* "$folder"/python/nvidia/cudnn/lib/lib*.so.*; do
         ln -sf "$library" "$folder/link/$(basename "${library%%.so.*}").so"
     done
-    # The driver's library, by the names in NVIDIA's header; the programs that are linked find the real one.
+    # The driver's functions, by the names in NVIDIA's header.
     grep -ohE '\bcu[A-Z][A-Za-z0-9]*(_v[0-9]+)?(_pts[zd]|_ptds)?\b' "$CUDA_HOME/include/cuda.h" | sort -u \
         | sed 's/.*/void &(void) {}/' > "$folder/link/cuda.c"
     ${CC:-cc} -shared -fPIC -w -Wl,-soname,libcuda.so.1 -o "$folder/link/libcuda.so" "$folder/link/cuda.c"
 }
-rm -rf "$folder/ksom-gpu"
-toolkit
-build ,ksom-cli/cuda build bin
-build ,ksom-cli/cudnn build bin-cudnn
+
+# Whatever a program asks for is on every Linux machine, or NVIDIA's.
+check_libraries() {
+    local program=$1 library
+    for library in $(objdump -p "$program" | sed -n 's/^ *NEEDED *//p'); do
+        case $library in
+        libcuda.so.1 | libcudart.so.13 | libcublas.so.13 | libcublasLt.so.13 | libcurand.so.10 | libnvrtc.so.13 | libcudnn.so.9) ;;
+        *) ldd "$program" | grep -q "$library.*=> /\|/$library " || { echo "$program asks for $library" >&2; exit 1; } ;;
+        esac
+    done
+}
+
+pack() {
+    fetch_toolkit
+    build_programs bin --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cuda
+    build_programs bin-cudnn --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cudnn
+    local program
+    for program in "$folder"/package/bin*/*; do check_libraries "$program"; done
+    write_notes "$(git describe --always --dirty), for CUDA 13.0 and compute capability $CUDA_COMPUTE_CAP or newer;" \
+        "$(objdump -T "$folder"/package/bin/ksom | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1) or newer"
+    rm -rf "$folder/ksom-gpu"
+    mv "$folder/package" "$folder/ksom-gpu"
+    tar -C "$folder" -cf - ksom-gpu | xz -T0 -6 > "$folder/ksom-gpu.tar.xz"
+    local bytes
+    bytes=$(stat -c %s "$folder/ksom-gpu.tar.xz")
+    [ "$bytes" -le "$largest" ] || { echo "the package takes $bytes bytes, more than $largest" >&2; exit 1; }
+    echo "$folder/ksom-gpu.tar.xz: $bytes bytes; linked for CUDA 13, with and without cuDNN ($((SECONDS - started)) s)"
+}
+
+# The package's README and the script that runs it.
+write_notes() {
+    add_files
+    cat > "$folder/package/README.md" <<NOTES
+# ksom on an NVIDIA card
+
+ksom $*.
+
+\`./run.sh\` takes at most ten minutes and writes \`report.md\`: the golden files on the card, f16 and bf16 against f32, a
+training beside PyTorch from the same weights, speed and memory beside PyTorch. \`./run.sh --help\` has its options. It needs
+Python 3, a driver for CUDA 13 (580 or newer), and NVIDIA's libraries of CUDA 13: those that a PyTorch for CUDA 13 brings,
+or a toolkit in /usr/local/cuda. Without PyTorch (and NumPy, Pillow, safetensors) ksom is measured alone. Nothing is fetched.
+
+\`bin\` convolves by im2col and cuBLAS, \`bin-cudnn\` by cuDNN.
+NOTES
+    cat > "$folder/package/run.sh" <<'RUN'
+#!/bin/sh
+here=$(cd "$(dirname "$0")" && pwd)
+exec "${PYTHON:-python3}" "$here/scripts/device_report.py" --device cuda "$@"
+RUN
+    chmod +x "$folder/package/run.sh"
+}
+
+dry_run() {
+    build_programs bin
+    write_notes "$(git describe --always --dirty), for the CPU"
+    "$folder/package/run.sh" --device cpu --short
+    echo "dry run on the CPU: $folder/package/report.md ($((SECONDS - started)) s)"
+}
+
+rm -rf "$folder/package"
+case $1 in
+pack) pack ;;
+dry-run) dry_run ;;
+esac

@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn types_that_are_there_pass() {
-        for dtype in [DType::F32, DType::F16, DType::BF16] {
+        for dtype in [DType::F32, DType::F16] {
             require_operations(&portable(dtype)).unwrap();
         }
         require_operations(&Compute::cpu()).unwrap();
@@ -73,10 +73,12 @@ mod tests {
 
     #[test]
     fn a_type_that_is_not_there_is_named_with_the_cause() {
-        let error = require_operations(&portable(DType::U8)).unwrap_err();
-        let text = error.to_string();
-        assert!(matches!(error, Error::Type { dtype: "u8", .. }), "{error:?}");
-        assert!(text.contains("the CPU does not compute") && text.to_lowercase().contains("dtype"), "{text}");
+        for dtype in [DType::BF16, DType::U8] {
+            let error = require_operations(&portable(dtype)).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, Error::Type { dtype: name, .. } if name == dtype.as_str()), "{text}");
+            assert!(text.contains("the CPU does not compute") && text.to_lowercase().contains("dtype"), "{text}");
+        }
     }
 
     #[test]
