@@ -14,7 +14,7 @@ pub(crate) fn convolve(
     config: ConvConfig,
     relu: bool,
 ) -> Result<Tensor> {
-    let y = if config.transposed { double(x, weight)? } else { convolution(x, weight, config)? };
+    let y = if config.transposed { double(x, weight, config)? } else { convolution(x, weight, config)? };
     finish(y, bias, residual, relu)
 }
 
@@ -39,28 +39,29 @@ pub(crate) fn input_grad(weight: &Tensor, grad: &Tensor, config: ConvConfig) -> 
         (false, 1) => {
             let order: Vec<usize> = (0..config.kernel).rev().collect();
             let turned = reordered(&reordered(&weight.permute((2, 3, 0, 1))?, 0, &order)?, 1, &order)?;
-            products(grad, &by_tap(&turned, 1)?, config.kernel, 1, config.kernel - 1 - config.padding)
+            products(grad, &turned, ConvConfig { padding: config.kernel - 1 - config.padding, ..config })
         }
-        (false, _) => double(grad, weight),
+        (false, _) => double(grad, weight, config),
     }
 }
 
 /// The convolution of `x` by `weight` [O, C, k, k].
 fn convolution(x: &Tensor, weight: &Tensor, config: ConvConfig) -> Result<Tensor> {
-    let ConvConfig { kernel, stride, padding, .. } = config;
-    products(x, &by_tap(&weight.permute((2, 3, 1, 0))?, stride)?, kernel, stride, padding)
+    products(x, &weight.permute((2, 3, 1, 0))?, config)
 }
 
-/// The convolution of `x` by a kernel that lies as [`by_tap`] gives it.
-fn products(x: &Tensor, by_tap: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
-    let strips = Strips::new(x, kernel, stride, padding)?;
+/// The convolution of `x` by `kernel` [k, k, C, O].
+fn products(x: &Tensor, kernel: &Tensor, config: ConvConfig) -> Result<Tensor> {
+    let by_tap = config.factor(&by_tap(kernel, config.stride)?)?;
+    let strips = Strips::new(&config.factor(x)?, config)?;
     let (height, n, width) = strips.output;
     let mut rows = Vec::new();
     for tile in strips.tiles() {
         let tile = tile?;
-        let mut sum = tile.tap(0)?.matmul(&by_tap.get(0)?)?;
+        let product = |tap: usize| tile.tap(tap)?.matmul(&by_tap.get(tap)?)?.to_dtype(x.dtype());
+        let mut sum = product(0)?;
         for tap in 1..strips.taps() {
-            sum = (sum + tile.tap(tap)?.matmul(&by_tap.get(tap)?)?)?;
+            sum = (sum + product(tap)?)?;
         }
         rows.push(sum);
     }
@@ -85,7 +86,7 @@ fn reordered(x: &Tensor, axis: usize, order: &[usize]) -> Result<Tensor> {
 ///
 /// # Source
 /// Shi et al., *Is the deconvolution layer the same as a convolutional layer?*, arXiv 1609.07009.
-fn double(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+fn double(x: &Tensor, weight: &Tensor, config: ConvConfig) -> Result<Tensor> {
     let (inputs, outputs, 4, 4) = weight.dims4()? else {
         candle_core::bail!(
             "a transposed convolution of stride 2 should have a kernel of 4×4, found {:?}",
@@ -99,7 +100,8 @@ fn double(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         .permute((3, 5, 0, 2, 4, 1))?
         .contiguous()?
         .reshape((2, 2, inputs, 4 * outputs))?;
-    interleaved(&products(x, &by_tap(&phases, 1)?, 2, 1, 1)?, outputs)
+    let config = ConvConfig { kernel: 2, stride: 1, padding: 1, ..config };
+    interleaved(&products(x, &phases, config)?, outputs)
 }
 
 /// Four phases side by side, [H + 1, N, W + 1, 2 · 2 · C], each one row or column further on → [2H, N, 2W, C].

@@ -11,14 +11,14 @@ pub(crate) fn parameter_grads(x: &Tensor, grad: &Tensor, config: ConvConfig) -> 
     // The weight [O, C, k, k] of a convolution pairs outputs with what the kernel sees of the input; that of a transposed
     // one, [C, O, k, k], pairs inputs with what it sees of the output.
     let (points, seen) = if config.transposed { (x, grad) } else { (grad, x) };
-    let points = points.contiguous()?;
-    let strips = Strips::new(seen, config.kernel, config.stride, config.padding)?;
+    let points = config.factor(&points.contiguous()?)?;
+    let strips = Strips::new(&config.factor(seen)?, config)?;
     let mut by_tap: Vec<Option<Tensor>> = vec![None; strips.taps()];
     for tile in strips.tiles() {
         let tile = tile?;
         let points = points.narrow(0, tile.first, tile.rows)?.flatten(0, 2)?;
         for (tap, sum) in by_tap.iter_mut().enumerate() {
-            let product = tile.tap(tap)?.t()?.matmul(&points)?;
+            let product = tile.tap(tap)?.t()?.matmul(&points)?.to_dtype(x.dtype())?;
             *sum = Some(match sum.take() {
                 Some(sum) => (sum + product)?,
                 None => product,

@@ -6,6 +6,8 @@
 
 use candle_core::{Device, Result, Tensor};
 
+use crate::model::network::conv_config::ConvConfig;
+
 /// How many numbers the strips of a tile may hold: 8 MiB on a CPU, 256 MiB on an accelerator.
 fn tile_elements(device: &Device) -> usize {
     if device.is_cpu() { 1 << 21 } else { 1 << 26 }
@@ -31,7 +33,8 @@ pub(super) struct Tile {
 }
 
 impl Strips {
-    pub(super) fn new(maps: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
+    pub(super) fn new(maps: &Tensor, config: ConvConfig) -> Result<Self> {
+        let ConvConfig { kernel, stride, padding, .. } = config;
         let (height, n, width, _) = maps.dims4()?;
         let outputs = |size: usize| match (size + 2 * padding).checked_sub(kernel) {
             Some(steps) => Ok(steps / stride + 1),
