@@ -1,6 +1,6 @@
 //! Every convolution and every gradient against sums over all pairs in f64.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use crate::model::network::conv_config::ConvConfig;
 use crate::model::network::portable::{convolve, convolve_in_graph, input_grad, parameter_grads};
@@ -43,8 +43,7 @@ fn pairs(small: &Maps, large: &Maps, config: ConvConfig, mut pair: impl FnMut(us
     let inside = |at: usize, size: usize| at.checked_sub(padding).filter(|&at| at < size);
     for (i, picture, j) in (0..height * n * width).map(|p| (p / (n * width), p / width % n, p % width)) {
         for (r, c) in (0..kernel * kernel).map(|p| (p / kernel, p % kernel)) {
-            let (Some(row), Some(column)) =
-                (inside(i * stride + r, large_height), inside(j * stride + c, large_width))
+            let (Some(row), Some(column)) = (inside(i * stride + r, large_height), inside(j * stride + c, large_width))
             else {
                 continue;
             };
@@ -56,13 +55,14 @@ fn pairs(small: &Maps, large: &Maps, config: ConvConfig, mut pair: impl FnMut(us
     }
 }
 
-fn assert_close(what: &str, config: ConvConfig, found: &Tensor, expected: &[f64]) -> Result<()> {
+/// Compares sums of `terms` products each.
+fn assert_close(what: &str, config: ConvConfig, terms: usize, found: &Tensor, expected: &[f64]) -> Result<()> {
     let found = found.flatten_all()?.to_vec1::<f32>()?;
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(1.0f64, |largest, value| largest.max(value.abs()));
     for (place, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         assert!(
-            (f64::from(found) - expected).abs() <= 2e-6 * largest,
+            (f64::from(found) - expected).abs() <= 1e-6 * largest * (terms as f64).sqrt(),
             "{what} of a {0}×{0} kernel, stride {1}, transposed {2}, at {place}: {found} for {expected}",
             config.kernel,
             config.stride,
@@ -101,18 +101,20 @@ fn check(config: ConvConfig, [height, n, width, inputs]: [usize; 4], outputs: us
     };
     let shape = [first, second, config.kernel, config.kernel];
     let (weight, bias) = (tensor(&weight, &shape)?, tensor(&bias, &[outputs])?);
+    let (points, window) = (height * n * width * config.stride.pow(2), config.kernel.pow(2));
     let (x, grad) = (x.tensor()?, grad.tensor()?);
-    assert_close("output", config, &convolve(&x, &weight, Some(&bias), None, config, false)?, &y)?;
-    assert_close("gradient by the input", config, &input_grad(&weight, &grad, config)?, &by_x)?;
+    assert_close("output", config, window * inputs, &convolve(&x, &weight, Some(&bias), None, config, false)?, &y)?;
+    assert_close("gradient by the input", config, window * outputs, &input_grad(&weight, &grad, config)?, &by_x)?;
     let (weight_grad, bias_grad) = parameter_grads(&x, &grad, config)?;
-    assert_close("gradient by the weight", config, &weight_grad, &by_weight)?;
-    assert_close("gradient by the bias", config, &bias_grad.expect("there is a bias"), &by_bias)?;
+    assert_close("gradient by the weight", config, points, &weight_grad, &by_weight)?;
+    assert_close("gradient by the bias", config, points, &bias_grad.expect("there is a bias"), &by_bias)?;
 
     let (x, weight) = (candle_core::Var::from_tensor(&x)?, candle_core::Var::from_tensor(&weight)?);
     let y = convolve_in_graph(x.as_tensor(), weight.as_tensor(), config)?;
     let store = (y * &grad)?.sum_all()?.backward()?;
-    assert_close("graph's gradient by the input", config, store.get(x.as_tensor()).expect("a gradient"), &by_x)?;
-    assert_close("graph's gradient by the weight", config, store.get(weight.as_tensor()).expect("a gradient"), &by_weight)
+    let grads = [x, weight].map(|var| store.get(var.as_tensor()).expect("a gradient").clone());
+    assert_close("graph's gradient by the input", config, window * outputs, &grads[0], &by_x)?;
+    assert_close("graph's gradient by the weight", config, points, &grads[1], &by_weight)
 }
 
 #[test]
@@ -133,4 +135,29 @@ fn convolutions_and_gradients_are_those_of_f64() -> Result<()> {
     check(ConvConfig::same(3), [40, 3, 64, 96], 2)?;
     check(ConvConfig::halving(), [64, 2, 96, 192], 3)?;
     check(ConvConfig::doubling(), [40, 3, 64, 96], 2)
+}
+
+/// candle has no bf16 products on the CPU; f16 goes the same way.
+#[test]
+fn products_in_half_precision_come_out_in_f32() -> Result<()> {
+    let maps = |seed, shape| Maps::new(seed, shape).tensor();
+    for config in [ConvConfig::same(3), ConvConfig::halving(), ConvConfig::doubling()] {
+        let half = ConvConfig { products: Some(DType::F16), ..config };
+        let weight = maps(3, [16, 16, config.kernel, config.kernel])?.affine(0.1, 0.0)?;
+        let x = maps(1, [8, 2, 8, 16])?;
+        let full = convolve(&x, &weight, None, None, config, false)?;
+        let grad = maps(2, full.dims4().map(|(h, n, w, c)| [h, n, w, c])?)?;
+        let pairs = [
+            (full, convolve(&x, &weight, None, None, half, false)?),
+            (input_grad(&weight, &grad, config)?, input_grad(&weight, &grad, half)?),
+            (parameter_grads(&x, &grad, config)?.0, parameter_grads(&x, &grad, half)?.0),
+        ];
+        for (full, half) in pairs {
+            assert_eq!(half.dtype(), DType::F32);
+            let difference = (&full - half)?.abs()?.max_all()?.to_scalar::<f32>()?;
+            let largest = full.abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(difference > 0.0 && difference < 4e-3 * largest, "{difference} of {largest}");
+        }
+    }
+    Ok(())
 }
