@@ -13,7 +13,7 @@
 # PyTorch for CUDA 13 are found); what is compared with PyTorch needs PyTorch.
 #
 # NVIDIA's compiler and libraries are fetched from PyPI (Python with pip, a C and a C++ compiler). The driver's library is
-# stood in for by an empty one with the same functions, so the programs are linked as they will run. Kernels are PTX for
+# stood in for by one with the same functions that knows of no card, so the programs are linked as they will run. Kernels are PTX for
 # compute capability 8.0 (CUDA_COMPUTE_CAP chooses another), which the driver compiles for newer cards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,10 +40,11 @@ fetch_toolkit() {
     for library in "$CUDA_HOME"/lib/lib*.so.* "$folder"/python/nvidia/cudnn/lib/lib*.so.*; do
         ln -sf "$library" "$folder/link/$(basename "${library%%.so.*}").so"
     done
-    # The driver's functions, by the names in NVIDIA's header.
+    # The driver's functions, by the names in NVIDIA's header. Each says that there is no device.
     grep -ohE '\bcu[A-Z][A-Za-z0-9]*(_v[0-9]+)?(_pts[zd]|_ptds)?\b' "$CUDA_HOME/include/cuda.h" | sort -u \
-        | sed 's/.*/void &(void) {}/' > "$folder/link/cuda.c"
+        | sed 's/.*/int &(void) { return 100; }/' > "$folder/link/cuda.c"
     ${CC:-cc} -shared -fPIC -w -Wl,-soname,libcuda.so.1 -o "$folder/link/libcuda.so" "$folder/link/cuda.c"
+    ln -sf libcuda.so "$folder/link/libcuda.so.1"
 }
 
 # Whatever a program asks for is on every Linux machine, or NVIDIA's.
@@ -57,17 +58,30 @@ check_libraries() {
     done
 }
 
+# With the stand-in for the driver a program starts, finds every function that it asks for, and says that there is no card.
+check_start() {
+    local path=$folder/link:$CUDA_HOME/lib:$folder/python/nvidia/cudnn/lib told
+    told=$(LD_BIND_NOW=1 LD_LIBRARY_PATH=$path "$1" info cifar10-ksom 2>&1 > /dev/null) || { echo "$told" >&2; exit 1; }
+    case $told in
+    *"computing on the CPU; not CUDA: this process sees no such NVIDIA card"*) ;;
+    *) echo "$1 should say that there is no card, but says: $told" >&2; exit 1 ;;
+    esac
+}
+
 pack() {
     fetch_toolkit
     build_programs bin --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cuda
     build_programs bin-cudnn --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cudnn
+    strip "$folder"/package/bin*/*
     local program
     for program in "$folder"/package/bin*/*; do check_libraries "$program"; done
+    for program in "$folder"/package/bin*/ksom; do check_start "$program"; done
     write_notes "$(git describe --always --dirty), for CUDA 13.0 and compute capability $CUDA_COMPUTE_CAP or newer;" \
         "$(objdump -T "$folder"/package/bin/ksom | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1) or newer"
     rm -rf "$folder/ksom-gpu"
     mv "$folder/package" "$folder/ksom-gpu"
-    tar -C "$folder" -cf - ksom-gpu | xz -T0 -6 > "$folder/ksom-gpu.tar.xz"
+    # All programs hold the same kernels: a window as wide as two of them finds that.
+    tar -C "$folder" -cf - ksom-gpu | xz --lzma2=preset=3,dict=192MiB > "$folder/ksom-gpu.tar.xz"
     local bytes
     bytes=$(stat -c %s "$folder/ksom-gpu.tar.xz")
     [ "$bytes" -le "$largest" ] || { echo "the package takes $bytes bytes, more than $largest" >&2; exit 1; }
