@@ -30,6 +30,11 @@ impl Settings {
         Self { device: args.device, dtype, portable: args.portable, json: args.json, console }
     }
 
+    /// The type that was asked for.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// Where and in which type to compute.
     pub fn compute(&self) -> Result<Compute> {
         let device = parse_device(&self.device)?;
