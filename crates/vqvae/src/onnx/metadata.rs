@@ -1,5 +1,6 @@
 //! What a file says of its model, for programs that know nothing else of it.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::precision::Precision;
@@ -31,9 +32,9 @@ pub(super) fn entries(
         ("ksom_onnx", FORMAT_VERSION.to_string()),
         ("model", name.to_string()),
         ("fingerprint", model.fingerprint()?),
-        ("levels", json!(levels).to_string()),
+        ("levels", list(&levels)),
         ("num_codes", quantizer.num_codes.to_string()),
-        ("grid", json!(quantizer.grid).to_string()),
+        ("grid", list(&quantizer.grid)),
         ("grid_layout", grid_layout(&quantizer.grid)),
         ("downsample", stride.to_string()),
         (
@@ -44,11 +45,17 @@ pub(super) fn entries(
             ),
         ),
         ("normalization", normalized.to_string()),
-        ("mean", json!(normalization.mean).to_string()),
-        ("std", json!(normalization.std).to_string()),
+        ("mean", list(&normalization.mean)),
+        ("std", list(&normalization.std)),
         ("weights", precision.stored().as_str().to_string()),
         ("computes_in", precision.computed().as_str().to_string()),
     ];
     let entry = |(key, value): (&str, String)| StringStringEntryProto { key: Some(key.into()), value: Some(value) };
     Ok(entries.map(entry).into())
+}
+
+/// A list as JSON.
+fn list(values: &(impl Serialize + ?Sized)) -> String {
+    // Numbers and strings: writing them cannot fail.
+    serde_json::to_string(values).expect("a list is plain data")
 }
