@@ -32,6 +32,11 @@ impl Settings {
         Self { device: args.device, dtype, portable: args.portable, tf32: args.tf32, json: args.json, console }
     }
 
+    /// The type that was asked for.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// Where and in which type to compute.
     pub fn compute(&self) -> Result<Compute> {
         self.compute_by(|device| Compute::new(device, self.dtype))
