@@ -14,4 +14,5 @@ pub use compute::parse_device;
 pub use digest::sha256;
 pub use files::{write_atomic, write_atomic_with};
 pub use ksom_kernels::instruction_set;
+pub use pool::Pool;
 pub use threads::{Threads, threads};
