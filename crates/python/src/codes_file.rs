@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use ksom_vqvae::Error;
 use ksom_vqvae::codes::Packing;
-use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 
-use crate::arrays::{GivenCodes, PictureCodes, from_codes, to_codes};
+use crate::arrays::{Codes, Given, Made, from_codes, to_codes, whole_numbers};
 use crate::compute::detached;
 use crate::model::Model;
 
@@ -28,7 +27,7 @@ impl CodesFile {
 
     /// Codes that a model has made, or that are to be decoded by it.
     #[staticmethod]
-    fn of(py: Python<'_>, model: &Model, names: Vec<String>, codes: Vec<GivenCodes<'_>>) -> PyResult<Self> {
+    fn of(py: Python<'_>, model: &Model, names: Vec<String>, codes: Vec<Codes<Given<'_>>>) -> PyResult<Self> {
         let num_codes = model.model.config().quantizer.num_codes;
         let codes = codes.iter().map(|codes| to_codes(codes, num_codes)).collect::<PyResult<Vec<_>>>()?;
         detached(py, || {
@@ -55,16 +54,16 @@ impl CodesFile {
     }
 
     /// The codes of a picture.
-    fn codes<'py>(&self, py: Python<'py>, number: usize) -> PyResult<PictureCodes<'py>> {
+    fn codes<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Codes<Made<'py>>> {
         let images = &self.file.images;
         let found = images.get(number).cloned();
         from_codes(py, found.ok_or_else(|| PyIndexError::new_err(format!("{number} of {} pictures", images.len())))?)
     }
 
     /// Width and height of each picture in pixels, int64 [N, 2].
-    fn sizes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<i64>>> {
-        let sides = self.file.images.iter().flat_map(|image| [i64::from(image.width), i64::from(image.height)]);
-        PyArray1::from_vec(py, sides.collect()).reshape([self.file.images.len(), 2])
+    fn sizes<'py>(&self, py: Python<'py>) -> PyResult<Made<'py>> {
+        let sides: Vec<u32> = self.file.images.iter().flat_map(|image| [image.width, image.height]).collect();
+        whole_numbers(py, vec![self.file.images.len(), 2], sides.into_iter())
     }
 
     #[getter]

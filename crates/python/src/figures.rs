@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use ksom_quantizers::{Grid, QuantizerConfig};
 use ksom_vqvae::Error;
 use ksom_vqvae::figures::{self, Framed, GridLayout, MapOptions};
-use numpy::PyArray3;
 use pyo3::prelude::*;
 
-use crate::arrays::pixels;
+use crate::arrays::{Made, pixels};
 use crate::compute::compute;
 use crate::errors::invalid;
 use crate::model::Model;
 
-type Picture<'py> = PyResult<Bound<'py, PyArray3<u8>>>;
+type Picture<'py> = PyResult<Made<'py>>;
 
 /// What each code of a level looks like, in its place on the grid; `fixed` fills the other level, or the code that
 /// training has used most.
@@ -40,25 +39,25 @@ pub fn code_map<'py>(
         let (across, down) = grid.map(|grid| GridLayout::new(grid, 2 * stride * enlarge).marks()).unwrap_or_default();
         Ok(Framed { title, notes: Vec::new(), across, down }.draw(&map)?.0)
     })?;
-    pixels(py, picture)
+    Ok(pixels(py, &picture))
 }
 
 /// How often each code is used, in its place on the grid.
 #[pyfunction]
 pub fn usage_map<'py>(py: Python<'py>, grid: Vec<usize>, counts: Vec<u64>, cell: u32) -> Picture<'py> {
-    pixels(py, compute(py, || figures::usage_map(&Grid::new(grid)?, &counts, cell))?)
+    Ok(pixels(py, &compute(py, || figures::usage_map(&Grid::new(grid)?, &counts, cell))?))
 }
 
 /// Which codes learn with the middle one, at each of `steps`.
 #[pyfunction]
 pub fn neighborhoods<'py>(py: Python<'py>, config_json: &str, steps: Vec<u64>, cell: u32) -> Picture<'py> {
     let config: QuantizerConfig = serde_json::from_str(config_json).map_err(|error| invalid(py, error.to_string()))?;
-    pixels(py, compute(py, || figures::neighborhood_picture(&config, &steps, cell))?)
+    Ok(pixels(py, &compute(py, || figures::neighborhood_picture(&config, &steps, cell))?))
 }
 
 /// Loss, validation loss and perplexity of trainings.
 #[pyfunction]
 pub fn training_curves<'py>(py: Python<'py>, runs: Vec<(String, PathBuf)>) -> Picture<'py> {
     let draw = || -> Result<_, Error> { figures::chart_picture(&figures::training_charts(&runs)?) };
-    pixels(py, compute(py, draw)?)
+    Ok(pixels(py, &compute(py, draw)?))
 }

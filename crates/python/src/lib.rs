@@ -27,7 +27,7 @@ mod _ksom {
     #[pymodule_export]
     use crate::kernels::{code_sums, nearest};
     #[pymodule_export]
-    use crate::model::{Model, builtin_models, find_pictures, over_white};
+    use crate::model::{Codebook, Model, builtin_models, find_pictures, over_white};
     #[pymodule_export]
     use crate::quantizer::{Observation, Quantizer, auto_grid, check_quantizer};
     #[pymodule_export]

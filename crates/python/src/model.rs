@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ksom_datasets::decode::over;
 use ksom_datasets::{DecodeOptions, PictureFiles, ReadAhead};
-use ksom_vqvae::candle_core::{DType, Storage, Tensor};
+use ksom_vqvae::candle_core::{DType, Device, Storage, Tensor};
 use ksom_vqvae::hub::{HubModel, HubName};
-use ksom_vqvae::image::RgbImage;
+use ksom_vqvae::image::{RgbImage, RgbaImage};
 use ksom_vqvae::system::parse_device;
 use ksom_vqvae::{Compute, Error, Hub, ImageCodes, ModelConfig, zoo};
-use numpy::ndarray::ArrayView2;
-use numpy::{PyArray2, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArray3, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{GivenCodes, PictureCodes, array, from_codes, picture, pixels, tensor, to_codes};
+use crate::arrays::{Codes, Given, Made, array, channels, from_codes, picture, pixels, tensor, to_codes};
 use crate::compute::{compute, detached};
 use crate::errors::{invalid, raised};
 
@@ -92,7 +91,7 @@ impl Model {
         py: Python<'_>,
         name: String,
         config: &str,
-        state: BTreeMap<String, PyReadonlyArrayDyn<'_, f32>>,
+        state: BTreeMap<String, Given<'_>>,
         device: String,
         portable: bool,
     ) -> PyResult<Self> {
@@ -107,7 +106,7 @@ impl Model {
     }
 
     /// Every tensor of the checkpoint by name, f32, copied.
-    fn state<'py>(&self, py: Python<'py>) -> PyResult<BTreeMap<String, Bound<'py, PyArrayDyn<f32>>>> {
+    fn state<'py>(&self, py: Python<'py>) -> PyResult<BTreeMap<String, Made<'py>>> {
         let state = detached(py, || self.model.state())?;
         state.into_iter().map(|(name, tensor)| Ok((name, array(py, &tensor)?))).collect()
     }
@@ -135,33 +134,17 @@ impl Model {
         detached(py, || self.model.save(&folder, if half { DType::F16 } else { DType::F32 }))
     }
 
-    /// The codebook of a level, f32 [K, D]: the model's own memory where it lies on the CPU.
-    fn codebook<'py>(slf: &Bound<'py, Self>, level: usize) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    /// The codebook of a level.
+    fn codebook(slf: Bound<'_, Self>, level: usize) -> PyResult<Codebook> {
         let (py, quantizers) = (slf.py(), slf.get().model.quantizers());
-        let codebook = quantizers.get(level).ok_or_else(|| invalid(py, format!("there is no level {level}")))?;
-        let codebook = codebook.codebook();
-        let shape = codebook.dims2().map_err(|error| raised(py, error.into()))?;
-        let (storage, layout) = codebook.storage_and_layout();
-        let shared = match (&*storage, layout.contiguous_offsets()) {
-            (Storage::Cpu(storage), Some((start, end))) => {
-                storage.as_slice::<f32>().map_err(|error| raised(py, error.into()))?.get(start..end)
-            }
-            _ => None,
-        };
-        let made = match shared.and_then(|values| ArrayView2::from_shape(shape, values).ok()) {
-            // SAFETY: the array keeps the Python object alive, which is frozen: its model, which holds the codebook's
-            // storage, is never changed, and the array is made read-only.
-            Some(view) => unsafe { PyArray2::borrow_from_array(&view, slf.clone().into_any()) },
-            None => array(py, codebook)?.reshape([shape.0, shape.1])?,
-        };
-        let read_only = PyDict::new(py);
-        read_only.set_item("write", false)?;
-        made.call_method("setflags", (), Some(&read_only))?;
-        Ok(made)
+        let found = quantizers.get(level).map(|quantizer| quantizer.codebook());
+        let codebook = found.ok_or_else(|| invalid(py, format!("there is no level {level}")))?;
+        let values = codebook.to_device(&Device::Cpu).and_then(|tensor| tensor.contiguous());
+        Ok(Codebook { values: values.map_err(|error| raised(py, error.into()))?, _model: slf.clone().unbind() })
     }
 
     /// Files of pictures → codes, decoded on other threads meanwhile.
-    fn encode_files<'py>(&self, py: Python<'py>, files: Vec<PathBuf>) -> PyResult<Vec<PictureCodes<'py>>> {
+    fn encode_files<'py>(&self, py: Python<'py>, files: Vec<PathBuf>) -> PyResult<Vec<Codes<Made<'py>>>> {
         let files = PictureFiles::exactly(files);
         let mut batches = detached(py, || Ok(ReadAhead::new(&files, &DecodeOptions::default())))?;
         let mut all = Vec::with_capacity(files.len());
@@ -175,7 +158,7 @@ impl Model {
     }
 
     /// Pictures uint8 [H, W, 3] → codes.
-    fn encode<'py>(&self, py: Python<'py>, arrays: Vec<PyReadonlyArray3<'py, u8>>) -> PyResult<Vec<PictureCodes<'py>>> {
+    fn encode<'py>(&self, py: Python<'py>, arrays: Vec<Given<'py>>) -> PyResult<Vec<Codes<Made<'py>>>> {
         let mut all = Vec::with_capacity(arrays.len());
         let mut waiting = arrays.iter().peekable();
         while waiting.peek().is_some() {
@@ -196,7 +179,7 @@ impl Model {
     }
 
     /// Codes → pictures uint8 [H, W, 3].
-    fn decode<'py>(&self, py: Python<'py>, given: Vec<GivenCodes<'py>>) -> PyResult<Vec<Bound<'py, PyArray3<u8>>>> {
+    fn decode<'py>(&self, py: Python<'py>, given: Vec<Codes<Given<'py>>>) -> PyResult<Vec<Made<'py>>> {
         let num_codes = self.model.config().quantizer.num_codes;
         let codes: Vec<ImageCodes> = given.iter().map(|codes| to_codes(codes, num_codes)).collect::<PyResult<_>>()?;
         let mut all = Vec::with_capacity(codes.len());
@@ -210,11 +193,43 @@ impl Model {
             let (part, others) = rest.split_at(rest.iter().take_while(fits).count().max(1));
             rest = others;
             for picture in compute(py, || self.model.decode_images(part))? {
-                all.push(pixels(py, picture)?);
+                all.push(pixels(py, &picture));
             }
             py.check_signals()?;
         }
         Ok(all)
+    }
+}
+
+/// A codebook f32 [K, D] that NumPy sees without a copy: the model's own memory where it lies on the CPU.
+#[pyclass(frozen, module = "ksom._ksom")]
+pub struct Codebook {
+    values: Tensor,
+    /// What owns the memory. It is frozen, so nothing is written there.
+    _model: Py<Model>,
+}
+
+#[pymethods]
+impl Codebook {
+    /// Where the numbers lie, read-only: NumPy's array interface, version 3.
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let shape = self.values.dims2().map_err(|error| raised(py, error.into()))?;
+        let (storage, layout) = self.values.storage_and_layout();
+        let numbers = match (&*storage, layout.contiguous_offsets()) {
+            (Storage::Cpu(storage), Some((start, end))) => {
+                let all = storage.as_slice::<f32>().map_err(|error| raised(py, error.into()))?;
+                all.get(start..end)
+            }
+            _ => None,
+        };
+        let numbers = numbers.ok_or_else(|| invalid(py, "the codebook does not lie in a row on the CPU"))?;
+        let interface = PyDict::new(py);
+        interface.set_item("version", 3)?;
+        interface.set_item("shape", shape)?;
+        interface.set_item("typestr", if cfg!(target_endian = "little") { "<f4" } else { ">f4" })?;
+        interface.set_item("data", (numbers.as_ptr() as usize, true))?;
+        Ok(interface)
     }
 }
 
@@ -250,13 +265,9 @@ pub fn find_pictures(py: Python<'_>, inputs: Vec<PathBuf>) -> PyResult<Vec<(Path
 
 /// uint8 [H, W, 4] → [H, W, 3], composed over white as transparent files are.
 #[pyfunction]
-pub fn over_white<'py>(py: Python<'py>, array: PyReadonlyArray3<'py, u8>) -> PyResult<Bound<'py, PyArray3<u8>>> {
-    let shape = numpy::PyUntypedArrayMethods::shape(&array);
-    let values = array.as_slice().map_err(|_| invalid(py, "expected pixels that lie in a row in memory"))?.to_vec();
-    let (Ok(width), Ok(height), 4) = (u32::try_from(shape[1]), u32::try_from(shape[0]), shape[2]) else {
-        return Err(invalid(py, format!("expected pixels of shape [H, W, 4], found {shape:?}")));
-    };
-    let rgba = ksom_vqvae::image::RgbaImage::from_raw(width, height, values);
+pub fn over_white<'py>(py: Python<'py>, array: Given<'py>) -> PyResult<Made<'py>> {
+    let (width, height, values) = channels(&array, 4)?;
+    let rgba = RgbaImage::from_raw(width, height, values);
     let rgba = rgba.ok_or_else(|| invalid(py, "there are fewer pixels than the shape says"))?;
-    pixels(py, ksom_datasets::decode::over(&rgba, DecodeOptions::default().background))
+    Ok(pixels(py, &over(&rgba, DecodeOptions::default().background)))
 }

@@ -7,10 +7,9 @@ use ksom_quantizers::{Grid, QuantizerConfig, QuantizerKind, build, build_seeded}
 use ksom_vqvae::Error;
 use ksom_vqvae::candle_core::{DType, Device, Tensor};
 use ksom_vqvae::candle_nn::VarBuilder;
-use numpy::{PyArrayDyn, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 
-use crate::arrays::{array, code_array, code_tensor, tensor};
+use crate::arrays::{Given, Made, array, code_array, code_tensor, tensor};
 use crate::compute::compute;
 use crate::errors::{invalid, raised};
 
@@ -28,10 +27,10 @@ pub struct Observation {
 }
 
 /// Output, codes, loss and perplexity.
-type Quantized<'py> = (Bound<'py, PyArrayDyn<f32>>, Bound<'py, PyArrayDyn<i64>>, f32, f32);
+type Quantized<'py> = (Made<'py>, Made<'py>, f32, f32);
 
 /// The tensors of a state, by name.
-type State<'py> = BTreeMap<String, Bound<'py, PyArrayDyn<f32>>>;
+type State<'py> = BTreeMap<String, Made<'py>>;
 
 fn config(py: Python<'_>, json: &str) -> PyResult<QuantizerConfig> {
     let config: QuantizerConfig = serde_json::from_str(json).map_err(|error| invalid(py, error.to_string()))?;
@@ -54,7 +53,7 @@ impl Quantizer {
 
     /// A quantizer with the state that another one had.
     #[staticmethod]
-    fn from_state(py: Python<'_>, json: &str, state: BTreeMap<String, PyReadonlyArrayDyn<'_, f32>>) -> PyResult<Self> {
+    fn from_state(py: Python<'_>, json: &str, state: BTreeMap<String, Given<'_>>) -> PyResult<Self> {
         let config = config(py, json)?;
         let tensors = state.iter().map(|(name, array)| Ok((name.clone(), tensor(array)?)));
         let tensors: std::collections::HashMap<String, Tensor> = tensors.collect::<PyResult<_>>()?;
@@ -79,7 +78,7 @@ impl Quantizer {
     }
 
     /// The codebook f32 [K, D], copied: it moves with each step.
-    fn codebook<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+    fn codebook<'py>(&self, py: Python<'py>) -> PyResult<Made<'py>> {
         array(py, &self.read(py, |quantizer| Ok(quantizer.codebook().copy()?))?)
     }
 
@@ -90,32 +89,28 @@ impl Quantizer {
     }
 
     /// The nearest code of each vector.
-    fn assign<'py>(&self, x: PyReadonlyArrayDyn<'py, f32>) -> PyResult<Bound<'py, PyArrayDyn<i64>>> {
-        let (py, x) = (x.py(), tensor(&x)?);
+    fn assign<'py>(&self, x: Given<'py>) -> PyResult<Made<'py>> {
+        let (py, x) = (x.1.py(), tensor(&x)?);
         code_array(py, &self.read(py, |quantizer| Ok(quantizer.assign(&x)?))?)
     }
 
     /// The codebook's vectors of codes of any shape.
-    fn lookup<'py>(&self, codes: PyReadonlyArrayDyn<'py, i64>) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
-        let (py, codes) = (codes.py(), code_tensor(&codes, self.config.num_codes)?);
+    fn lookup<'py>(&self, codes: Given<'py>) -> PyResult<Made<'py>> {
+        let (py, codes) = (codes.1.py(), code_tensor(&codes, self.config.num_codes)?);
         array(py, &self.read(py, |quantizer| Ok(quantizer.lookup(&codes)?))?)
     }
 
     /// Quantizes, and changes nothing.
-    fn forward<'py>(&self, x: PyReadonlyArrayDyn<'py, f32>) -> PyResult<Quantized<'py>> {
-        let (py, x) = (x.py(), tensor(&x)?);
+    fn forward<'py>(&self, x: Given<'py>) -> PyResult<Quantized<'py>> {
+        let (py, x) = (x.1.py(), tensor(&x)?);
         let made = self.read(py, |quantizer| Ok(quantizer.forward(&x)?))?;
         let number = |tensor: &Tensor| tensor.to_scalar::<f32>().map_err(|error| raised(py, error.into()));
         Ok((array(py, &made.output)?, code_array(py, &made.codes)?, number(&made.loss)?, number(&made.perplexity)?))
     }
 
     /// What is to be learned from `x` with its codes. Changes nothing.
-    fn observe<'py>(
-        &self,
-        x: PyReadonlyArrayDyn<'py, f32>,
-        codes: PyReadonlyArrayDyn<'py, i64>,
-    ) -> PyResult<Observation> {
-        let py = x.py();
+    fn observe<'py>(&self, x: Given<'py>, codes: Given<'py>) -> PyResult<Observation> {
+        let py = x.1.py();
         let (x, codes) = (tensor(&x)?, code_tensor(&codes, self.config.num_codes)?);
         Ok(Observation { observation: self.read(py, |quantizer| Ok(quantizer.observe(&x, &codes)?))? })
     }

@@ -12,6 +12,7 @@ from test_quantizer import GOLDEN, close, fields
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install torch)")
 
 import ksom.torch  # noqa: E402
+from ksom import _ksom  # noqa: E402
 
 
 def layer_of(arrays, options, kernels):
@@ -169,7 +170,7 @@ def test_networks_train_as_the_papers_do(path):
             ksom.torch.VqVae({"architecture": {"hidden": 8, "residual_layers": 1, "residual_hidden": 4},
                               "quantizer": {"kind": "gd_som", "dim": 4}})
         return
-    grid = ksom._ksom.auto_grid(config["num_embeddings"], config["grid_dim"])
+    grid = _ksom.auto_grid(config["num_embeddings"], config["grid_dim"])
     quantizer = {"kind": "ksom", "num_codes": config["num_embeddings"], "dim": config["embedding_dim"], "grid": grid,
                  "neighborhood": config["neighborhood"], "shrink_step": config["shrink_step"],
                  "gaussian_base": config["gaussian_base"], "decay": config["decay"],

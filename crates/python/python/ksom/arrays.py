@@ -1,11 +1,36 @@
 """Arrays of any library → NumPy's, without a copy where possible."""
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict, Tuple
 
 import numpy as np
 
 from ksom.errors import InvalidError
+
+#: An array on its way to the native half, or from there: its shape, and its numbers in a row.
+Given = Tuple[Tuple[int, ...], bytes]
+Made = Tuple[Any, bytearray]
+
+
+def given(array: np.ndarray) -> Given:
+    """An array for the native half."""
+    return array.shape, array.tobytes()
+
+
+def made(native: Made, dtype: Any) -> np.ndarray:
+    """An array of the native half, without a copy."""
+    shape, numbers = native
+    return np.frombuffer(numbers, dtype).reshape(shape)
+
+
+def given_state(state: Dict[str, np.ndarray]) -> Dict[str, Given]:
+    """Named tensors for the native half, as float32."""
+    return {name: given(np.asarray(array, np.float32)) for name, array in state.items()}
+
+
+def made_state(native: Dict[str, Made]) -> Dict[str, np.ndarray]:
+    """Named tensors of the native half, float32."""
+    return {name: made(array, np.float32) for name, array in native.items()}
 
 
 def to_numpy(value: Any) -> np.ndarray:
@@ -42,16 +67,16 @@ def like(array: np.ndarray, example: Any) -> Any:
 
 
 def whole_numbers(value: Any, what: str) -> np.ndarray:
-    """Codes of any integer type → int64, in a row in memory."""
+    """Codes of any integer type → int64."""
     array = to_numpy(value)
     if array.dtype.kind not in "iu":
         raise InvalidError(f"{what} are whole numbers, found {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return np.asarray(array, np.int64)
 
 
 def numbers(value: Any) -> np.ndarray:
-    """Numbers of any floating-point type → f32, in a row in memory."""
+    """Numbers of any floating-point type → float32."""
     array = to_numpy(value)
     if array.dtype.kind != "f":
         raise InvalidError(f"vectors are floating-point numbers, found {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return np.asarray(array, np.float32)

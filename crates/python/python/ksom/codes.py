@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ksom import _ksom
-from ksom.arrays import whole_numbers
+from ksom.arrays import Made, made, whole_numbers
 from ksom.errors import InvalidError, WrongModelError
 
 #: A picture's codes: an array [h, w], or one for each of two levels, by name.
@@ -46,10 +46,10 @@ def of_size(array: np.ndarray, size: Optional[Tuple[int, int]]) -> Codes:
     return codes
 
 
-def from_native(native: Tuple[int, int, List[np.ndarray]], levels: Sequence[str]) -> PictureCodes:
+def from_native(native: Tuple[int, int, List[Made]], levels: Sequence[str]) -> PictureCodes:
     """A picture's codes as they are given out."""
     width, height, arrays = native
-    codes = [of_size(array, (width, height)) for array in arrays]
+    codes = [of_size(made(array, np.int64), (width, height)) for array in arrays]
     return codes[0] if len(levels) == 1 else dict(zip(levels, codes))
 
 
@@ -90,12 +90,12 @@ class CodesFile:
     @classmethod
     def of(cls, model: Any, codes: Any, names: Optional[Sequence[str]] = None, *, sizes: Any = None) -> "CodesFile":
         """Codes of a model, to be saved; pictures without a name are numbered."""
-        given, _ = model._given(codes, sizes)
-        names = [str(name) for name in names] if names is not None else [str(number) for number in range(len(given))]
-        made = cls.__new__(cls)
-        made.path, made._places = None, None
-        made._native = _ksom.CodesFile.of(model._native, names, given)
-        return made
+        pictures, _ = model._given(codes, sizes)
+        names = [str(name) for name in names] if names is not None else [str(number) for number in range(len(pictures))]
+        file = cls.__new__(cls)
+        file.path, file._places = None, None
+        file._native = _ksom.CodesFile.of(model._native, names, pictures)
+        return file
 
     def save(self, path: Union[str, os.PathLike], *, compress: bool = False) -> None:
         """Writes the file, as a whole or not at all; compressed it is about half as large."""
@@ -109,7 +109,7 @@ class CodesFile:
     @property
     def sizes(self) -> np.ndarray:
         """Width and height of each picture in pixels, int64 [N, 2]."""
-        return self._native.sizes()
+        return made(self._native.sizes(), np.int64)
 
     @property
     def levels(self) -> Tuple[str, ...]:
@@ -138,7 +138,7 @@ class CodesFile:
 
     def array(self) -> Any:
         """All codes as one array [N, h, w], or one for each of two levels, by name."""
-        codes = [self._native.codes(number)[2] for number in range(len(self))]
+        codes = [_plain(self._native, number) for number in range(len(self))]
         shapes = {tuple(array.shape for array in arrays) for arrays in codes}
         if len(shapes) > 1:
             raise InvalidError(f"{self.path or 'the codes'}: pictures of several sizes have no one array: take them one by one")
@@ -239,7 +239,7 @@ class CodesDataset:
         index = place(number, len(self))
         file = int(np.searchsorted(self._ends, index, side="right"))
         within = index - (int(self._ends[file]) - len(self._files[file]))
-        arrays = self._files[file]._native.codes(within)[2]
+        arrays = _plain(self._files[file]._native, within)
         return arrays[0] if len(self.levels) == 1 else dict(zip(self.levels, arrays))
 
     def __iter__(self) -> Iterator[Any]:
@@ -254,6 +254,11 @@ class CodesDataset:
 
     def __repr__(self) -> str:
         return f"CodesDataset({self.paths!r}, {len(self)} pictures)"
+
+
+def _plain(native: _ksom.CodesFile, number: int) -> List[np.ndarray]:
+    """A picture's codes, an array per level."""
+    return [made(array, np.int64) for array in native.codes(number)[2]]
 
 
 def _files(path: Path) -> List[str]:

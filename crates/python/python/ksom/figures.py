@@ -7,6 +7,7 @@ from typing import Any, List, Optional, Sequence, Union
 import numpy as np
 
 from ksom import _ksom
+from ksom.arrays import Made, made
 from ksom.codes import CodesDataset, CodesFile
 from ksom.errors import InvalidError
 
@@ -17,6 +18,10 @@ def _image(pixels: np.ndarray) -> Any:
     from PIL import Image
 
     return Image.fromarray(pixels)
+
+
+def _drawn(native: Made) -> Any:
+    return _image(made(native, np.uint8))
 
 
 def _level(model: Any, level: Optional[str]) -> int:
@@ -36,7 +41,7 @@ def map(model: Any, *, level: Optional[str] = None, fixed: Optional[int] = None,
     Of a model of two levels, ``level`` is shown (the bottom one if none is named), and ``fixed`` fills the other (the
     code that training has used most).
     """
-    return _image(_ksom.code_map(model._native, _level(model, level), fixed, enlarge, model.name))
+    return _drawn(_ksom.code_map(model._native, _level(model, level), fixed, enlarge, model.name))
 
 
 def usage(model: Any, codes: Any, *, level: Optional[str] = None, cell: int = 8) -> Any:
@@ -51,19 +56,19 @@ def usage(model: Any, codes: Any, *, level: Optional[str] = None, cell: int = 8)
         if of_level.size and not 0 <= of_level.min() <= of_level.max() < model.num_codes:
             raise InvalidError(f"expected codes below {model.num_codes}, found {of_level.min()} to {of_level.max()}")
         counts += np.bincount(of_level, minlength=model.num_codes)
-    return _image(_ksom.usage_map(list(model.grid), counts.tolist(), cell))
+    return _drawn(_ksom.usage_map(list(model.grid), counts.tolist(), cell))
 
 
 def neighborhoods(model: Any, *, steps: Sequence[int] = (0, 10, 100, 1000), cell: int = 4) -> Any:
     """Which codes learn along with the one in the middle, after so many steps."""
     import json
 
-    return _image(_ksom.neighborhoods(json.dumps(model.config["quantizer"]), list(steps), cell))
+    return _drawn(_ksom.neighborhoods(json.dumps(model.config["quantizer"]), list(steps), cell))
 
 
 def curves(*runs: Union[str, os.PathLike]) -> Any:
     """Loss, validation loss and perplexity of trainings, by their run directories."""
-    return _image(_ksom.training_curves([(os.path.basename(os.path.normpath(run)), os.fspath(run)) for run in runs]))
+    return _drawn(_ksom.training_curves([(os.path.basename(os.path.normpath(run)), os.fspath(run)) for run in runs]))
 
 
 def side_by_side(*pictures: Any, gap: int = 4) -> Any:

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import groupby
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from ksom import _ksom
-from ksom.arrays import to_numpy
+from ksom.arrays import given, given_state, made, made_state, to_numpy
 from ksom.codes import CodesDataset, CodesFile, from_native, to_native
 from ksom.errors import InvalidError
 from ksom.pictures import gathered
@@ -41,16 +42,13 @@ class Model:
         of pictures or a batch [N, H, W, 3] gives a list. Files are decoded on other threads meanwhile. Gray pixels
         [H, W] and transparent ones [H, W, 4] are brought to RGB as files are.
         """
-        given, single = gathered(pictures)
+        several, single = gathered(pictures)
         native: List[Any] = []
-        start = 0
-        while start < len(given):
-            end = start + 1
-            while end < len(given) and isinstance(given[end], str) == isinstance(given[start], str):
-                end += 1
-            encode = self._native.encode_files if isinstance(given[start], str) else self._native.encode
-            native.extend(encode(given[start:end]))
-            start = end
+        for are_files, run in groupby(several, lambda picture: isinstance(picture, str)):
+            if are_files:
+                native.extend(self._native.encode_files(list(run)))
+            else:
+                native.extend(self._native.encode([given(picture) for picture in run]))
         codes = [from_native(picture, self._names) for picture in native]
         return codes[0] if single else codes
 
@@ -61,17 +59,17 @@ class Model:
         pictures), or a file or data set of codes. ``sizes`` is (width, height) of the pictures, one for all or one for
         each; without it they are as large as their codes know, or as their codes cover.
         """
-        given, single = self._given(codes, sizes)
-        pictures = self._native.decode(given)
+        several, single = self._given(codes, sizes)
+        pictures = [made(picture, np.uint8) for picture in self._native.decode(several)]
         return pictures[0] if single else pictures
 
     def _given(self, codes: Any, sizes: Any) -> Tuple[List[Any], bool]:
         """Codes of every form as a list of pictures, and whether there is only one, which was not in a list."""
         if isinstance(codes, (CodesFile, CodesDataset)):
-            for file in [codes] if isinstance(codes, CodesFile) else codes._files:
-                file._native.check(self._native, file.path or "the codes")
             files = [codes] if isinstance(codes, CodesFile) else codes._files
-            return [file._native.codes(number) for file in files for number in range(len(file))], False
+            for file in files:
+                file._native.check(self._native, file.path or "the codes")
+            codes = [picture for file in files for picture in file]
         pictures, single = self._pictures(codes)
         if sizes is None:
             each: List[Any] = [None] * len(pictures)
@@ -81,7 +79,8 @@ class Model:
             each = list(sizes)
         else:
             raise InvalidError(f"expected sizes of {len(pictures)} pictures, found {len(sizes)}")
-        return [to_native(picture, self._levels, size) for picture, size in zip(pictures, each)], single
+        whole = (to_native(picture, self._levels, size) for picture, size in zip(pictures, each))
+        return [(width, height, [given(level) for level in levels]) for width, height, levels in whole], single
 
     def _pictures(self, codes: Any) -> Tuple[List[Any], bool]:
         if isinstance(codes, dict):
@@ -133,7 +132,7 @@ class Model:
     @property
     def codebook(self) -> Any:
         """The codebook, float32 [K, D] (read-only, the model's own memory); of two levels, a dict by level."""
-        codebooks = [self._native.codebook(level) for level in range(len(self._levels))]
+        codebooks = [np.asarray(self._native.codebook(level)) for level in range(len(self._levels))]
         return codebooks[0] if len(codebooks) == 1 else dict(zip(self._names, codebooks))
 
     @property
@@ -152,7 +151,7 @@ class Model:
 
     def state(self) -> Dict[str, np.ndarray]:
         """Every tensor of ``model.safetensors`` by name, float32, copied."""
-        return self._native.state()
+        return made_state(self._native.state())
 
     def save(self, folder: Union[str, os.PathLike], *, half: bool = False) -> None:
         """Writes a model directory, ``config.json`` and ``model.safetensors``; ``half`` stores weights as float16."""
@@ -174,4 +173,4 @@ def _array(codes: Any) -> np.ndarray:
 def _unpickled(name: str, parts: Optional[Tuple[str, Dict[str, np.ndarray]]], device: str, portable: bool) -> Model:
     if parts is None:
         return Model(_ksom.Model.from_pretrained(name, device, portable))
-    return Model(_ksom.Model.from_state(name, *parts, device, portable))
+    return Model(_ksom.Model.from_state(name, parts[0], given_state(parts[1]), device, portable))

@@ -7,7 +7,7 @@ from typing import Any, Iterable, List, Tuple, Union
 import numpy as np
 
 from ksom import _ksom
-from ksom.arrays import to_numpy
+from ksom.arrays import given, made, to_numpy
 from ksom.errors import InvalidError, PictureError
 
 #: A file, or pixels.
@@ -65,7 +65,7 @@ def _of_array(array: np.ndarray) -> List[Picture]:
 
 
 def _rgb(array: np.ndarray) -> np.ndarray:
-    """[H, W], [H, W, 1], [H, W, 3] or [H, W, 4] → [H, W, 3], in a row in memory."""
+    """[H, W], [H, W, 1], [H, W, 3] or [H, W, 4] → [H, W, 3]."""
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
@@ -73,8 +73,7 @@ def _rgb(array: np.ndarray) -> np.ndarray:
         raise InvalidError(f"pixels have shape [H, W, 3] (or [N, H, W, 3]), found {list(array.shape)}{hint}")
     if array.shape[2] == 1:
         array = np.repeat(array, 3, axis=2)
-    array = np.ascontiguousarray(array)
-    return _ksom.over_white(array) if array.shape[2] == 4 else array
+    return made(_ksom.over_white(given(array)), np.uint8) if array.shape[2] == 4 else array
 
 
 def _is_pil(value: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ksom import _ksom
 from ksom._ksom import Observation
-from ksom.arrays import like, numbers, whole_numbers
+from ksom.arrays import given, given_state, like, made, made_state, numbers, whole_numbers
 
 
 class Quantized(NamedTuple):
@@ -66,7 +66,7 @@ class Quantizer:
     @property
     def codebook(self) -> np.ndarray:
         """The codebook, float32 [K, D], copied: it moves with each step."""
-        return self._native.codebook()
+        return made(self._native.codebook(), np.float32)
 
     @property
     def steps(self) -> int:
@@ -75,22 +75,22 @@ class Quantizer:
 
     def assign(self, x: Any) -> Any:
         """The nearest code of each vector."""
-        return like(self._native.assign(numbers(x)), x)
+        return like(made(self._native.assign(given(numbers(x))), np.int64), x)
 
     def lookup(self, codes: Any) -> Any:
         """The codebook's vectors of codes of any shape S: S + [D]."""
-        return like(self._native.lookup(whole_numbers(codes, "codes")), codes)
+        return like(made(self._native.lookup(given(whole_numbers(codes, "codes"))), np.float32), codes)
 
     def forward(self, x: Any) -> Quantized:
         """Quantizes with the codebook as it is; changes nothing."""
-        output, codes, loss, perplexity = self._native.forward(numbers(x))
-        return Quantized(like(output, x), like(codes, x), loss, perplexity)
+        output, codes, loss, perplexity = self._native.forward(given(numbers(x)))
+        return Quantized(like(made(output, np.float32), x), like(made(codes, np.int64), x), loss, perplexity)
 
     __call__ = forward
 
     def observe(self, x: Any, codes: Any) -> Observation:
         """What is to be learned from ``x`` with its codes; changes nothing. Those of a batch's parts are added by ``+``."""
-        return self._native.observe(numbers(x), whole_numbers(codes, "codes"))
+        return self._native.observe(given(numbers(x)), given(whole_numbers(codes, "codes")))
 
     def step(self, observation: Observation) -> None:
         """Learns from what was observed, and counts the step."""
@@ -98,7 +98,7 @@ class Quantizer:
 
     def state(self) -> Dict[str, np.ndarray]:
         """What a checkpoint holds, by the names of the paper's."""
-        return self._native.state()
+        return made_state(self._native.state())
 
     def __repr__(self) -> str:
         config = self.config
@@ -109,6 +109,6 @@ class Quantizer:
 
 
 def _unpickled(config: str, state: Dict[str, np.ndarray]) -> Quantizer:
-    made = Quantizer.__new__(Quantizer)
-    made._native = _ksom.Quantizer.from_state(config, state)
-    return made
+    quantizer = Quantizer.__new__(Quantizer)
+    quantizer._native = _ksom.Quantizer.from_state(config, given_state(state))
+    return quantizer

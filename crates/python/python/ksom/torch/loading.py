@@ -8,6 +8,7 @@ from typing import Any, Dict, Union
 import torch
 
 from ksom import _ksom
+from ksom.arrays import given_state
 from ksom.errors import InvalidError
 from ksom.model import Model
 from ksom.torch.networks import Network, VqVae, VqVae2
@@ -36,6 +37,6 @@ def load(model: Union[Model, str, os.PathLike]) -> Network:
 
 def save(network: Network, folder: Union[str, os.PathLike], *, half: bool = False) -> None:
     """Writes a network as a model directory of ksom; ``half`` stores weights as float16."""
-    state = {name: tensor.detach().float().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}
-    native = _ksom.Model.from_state(os.fspath(folder), json.dumps(network.config), state, "cpu", False)
+    state = {name: tensor.detach().float().cpu().numpy() for name, tensor in network.state_dict().items()}
+    native = _ksom.Model.from_state(os.fspath(folder), json.dumps(network.config), given_state(state), "cpu", False)
     native.save(os.fspath(folder), half)

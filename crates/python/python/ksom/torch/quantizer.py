@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ksom import _ksom
+from ksom.arrays import given, made
 from ksom.errors import InvalidError
 from ksom.quantizer import config_of
 
@@ -159,8 +160,8 @@ class KSOM(nn.Module):
     def _nearest(self, rows: Tensor) -> Tensor:
         """The nearest code of each row [N, D]."""
         if rows.device.type == "cpu" and rows.dtype == torch.float32 == self._w.dtype:
-            codes = _ksom.nearest(np.ascontiguousarray(rows.numpy()), np.ascontiguousarray(self._w.numpy()))
-            return torch.from_numpy(codes)
+            codes = _ksom.nearest(given(rows.numpy()), given(self._w.numpy()))
+            return torch.from_numpy(made(codes, np.int64))
         # In f64, where there is one, rounding decides nothing.
         exact = torch.float32 if rows.device.type == "mps" else torch.float64
         w = self._w.to(exact)
@@ -194,8 +195,8 @@ class KSOM(nn.Module):
 def _sums(rows: Tensor, codes: Tensor, num_codes: int) -> Tuple[Tensor, Tensor]:
     """Sums [K, D] and counts [K, 1] of rows by code."""
     if rows.device.type == "cpu" and rows.dtype == torch.float32:
-        given: Tuple[Any, Any] = (np.ascontiguousarray(rows.numpy()), np.ascontiguousarray(codes.numpy()))
-        sums, counts = (torch.from_numpy(array) for array in _ksom.code_sums(*given, num_codes))
+        both = _ksom.code_sums(given(rows.numpy()), given(codes.numpy()), num_codes)
+        sums, counts = (torch.from_numpy(made(array, np.float32)) for array in both)
         return sums, counts[:, None]
     sums = torch.zeros(num_codes, rows.shape[1], dtype=rows.dtype, device=rows.device).index_add_(0, codes, rows)
     return sums, torch.bincount(codes, minlength=num_codes).to(rows.dtype)[:, None]
