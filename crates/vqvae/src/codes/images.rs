@@ -98,8 +98,12 @@ impl Model {
             let (columns, rows) = (padded[0].width() as usize / stride, padded[0].height() as usize / stride);
             let tiles = tiles(&self.config().architecture, rows, columns);
             if let [_] = tiles[..] {
-                let levels = self.encode(&self.pixels(&padded)?)?;
-                encoded.extend(unstack(&levels, width, height)?);
+                encoded.extend(in_halves(&padded, &mut |padded| {
+                    let what = || format!("encoding {} pictures of {width}×{height} at once", padded.len());
+                    let levels =
+                        self.encode(&self.pixels(padded)?).map_err(|error| error.while_computing(|| (what(), None)))?;
+                    unstack(&levels, width, height)
+                })?);
             } else {
                 for picture in &padded {
                     encoded.push(self.encode_tiles(picture, (width, height), &tiles)?);
@@ -125,7 +129,12 @@ impl Model {
             let (columns, rows) = ((width as usize).div_ceil(stride), (height as usize).div_ceil(stride));
             let tiles = tiles(&self.config().architecture, rows, columns);
             if let [_] = tiles[..] {
-                let decoded = self.images(&self.decode(&stack(group)?)?)?;
+                let decoded = in_halves(group, &mut |group| {
+                    let what = || format!("decoding {} pictures of {width}×{height} at once", group.len());
+                    let pixels =
+                        self.decode(&stack(group)?).map_err(|error| error.while_computing(|| (what(), None)))?;
+                    self.images(&pixels)
+                })?;
                 pictures.extend(decoded.iter().map(|picture| crop(picture, (0, 0), (width, height))));
             } else {
                 for codes in group {
@@ -229,6 +238,19 @@ fn groups<T>(items: &[T], size: impl Fn(&T) -> (u32, u32) + Copy) -> impl Iterat
     })
 }
 
+/// What `work` makes of all items at once, or of fewer at a time where a device has no memory for so many.
+fn in_halves<T, R>(items: &[T], work: &mut dyn FnMut(&[T]) -> Result<Vec<R>>) -> Result<Vec<R>> {
+    match work(items) {
+        Err(Error::OutOfMemory { .. }) if items.len() > 1 => {
+            let (first, second) = items.split_at(items.len() / 2);
+            let mut made = in_halves(first, work)?;
+            made.extend(in_halves(second, work)?);
+            Ok(made)
+        }
+        made => made,
+    }
+}
+
 /// Repeats the last column and row until both sides are multiples of `stride`.
 pub(crate) fn pad_edges(picture: &RgbImage, stride: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
@@ -325,6 +347,32 @@ mod tests {
                 assert!(&model.decode_images(&alone).unwrap()[0] == decoded, "a picture decoded alone differs");
             }
         }
+    }
+
+    #[test]
+    fn where_memory_lacks_fewer_pictures_go_at_a_time() {
+        let full = || candle_core::Error::Cuda("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
+        let items: Vec<usize> = (0..23).collect();
+        for room in 1..=23 {
+            let mut most = 0;
+            let made = in_halves(&items, &mut |items| {
+                if items.len() > room {
+                    return Err(full().into());
+                }
+                most = most.max(items.len());
+                Ok(items.to_vec())
+            });
+            assert_eq!(made.unwrap(), items, "each once and in order");
+            assert!(2 * most >= room.min(12), "room for {room}, {most} at a time");
+        }
+        let alone = in_halves(&items, &mut |_| Err::<Vec<()>, _>(Error::from(full())));
+        assert!(matches!(alone, Err(Error::OutOfMemory { .. })), "{alone:?}");
+        let mut calls = 0;
+        let other = in_halves(&items, &mut |_| {
+            calls += 1;
+            Err::<Vec<()>, _>(Error::Invalid("other".into()))
+        });
+        assert!(matches!(other, Err(Error::Invalid(_))) && calls == 1, "only memory is worth another try");
     }
 
     #[test]
