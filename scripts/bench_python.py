@@ -15,12 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import ksom
+import ksom.torch
 import numpy as np
 import torch
 from PIL import Image
-
-import ksom
-import ksom.torch
 
 
 class Pictures(torch.utils.data.Dataset):

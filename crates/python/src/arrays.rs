@@ -68,7 +68,7 @@ pub fn whole_numbers<'py>(
 }
 
 /// The numbers of an array, of so many bytes each.
-fn numbers<'a, const N: usize>(array: &'a Given<'_>) -> PyResult<impl Iterator<Item = [u8; N]> + 'a> {
+fn numbers<const N: usize>(array: &Given<'_>) -> PyResult<impl Iterator<Item = [u8; N]>> {
     let (shape, bytes) = array;
     if shape.iter().try_fold(N, |size, &axis| size.checked_mul(axis)) != Some(bytes.as_bytes().len()) {
         return Err(invalid(bytes.py(), format!("there are not the numbers that the shape {shape:?} says")));

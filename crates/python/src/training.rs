@@ -119,10 +119,10 @@ fn run(
     begin: impl FnOnce() -> Result<Trainer, Error> + Send,
     on_event: &Bound<'_, PyAny>,
 ) -> PyResult<String> {
-    let (tell, told) = channel::<Value>();
+    let (tell, mut told) = channel::<Value>();
     let (answer, answers) = channel::<Flow>();
     let work = move || -> Result<Value, Error> {
-        Pool::new()?.run(|| {
+        Pool::new()?.run(move || {
             let mut trainer = begin()?;
             let of = trainer.recipe().training.steps;
             let data = &trainer.data().description;
@@ -137,7 +137,7 @@ fn run(
     };
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| catch_unwind(AssertUnwindSafe(work)));
-        let stopped = attend(py, &told, &answer, on_event);
+        let stopped = attend(py, &mut told, &answer, on_event);
         let outcome = py.detach(|| worker.join());
         // What the caller raised comes first: the training has ended because of it.
         stopped?;
@@ -179,7 +179,8 @@ fn ask(event: Value, tell: &Sender<Value>, answers: &Receiver<Flow>) -> Flow {
 fn attend(py: Python<'_>, told: &Receiver<Value>, answer: &Sender<Flow>, on_event: &Bound<'_, PyAny>) -> PyResult<()> {
     let mut raised = Ok(());
     loop {
-        let event = py.detach(|| told.recv_timeout(PATIENCE));
+        let told = &mut *told;
+        let event = py.detach(move || told.recv_timeout(PATIENCE));
         if raised.is_ok() {
             raised = py.check_signals();
         }

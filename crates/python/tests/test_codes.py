@@ -5,7 +5,8 @@ import ksom
 import numpy as np
 import pytest
 from PIL import Image
-from support import ksom as command, noise
+from support import ksom as command
+from support import noise
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,8 @@ def test_a_data_set_of_codes(folder, small):
     assert dataset.sizes.tolist() == [[32, 24]] * 3 + [[10, 9], [24, 32]]
     assert dataset.num_codes == 512 and dataset.grid == (32, 16) and dataset.fingerprint == small.fingerprint
     expected = small.encode(ksom.find_pictures(folder / "a", folder / "b"))
-    for data in [dataset, pickle.loads(pickle.dumps(dataset)), ksom.CodesDataset([folder / "tokens/a.safetensors", folder / "tokens/b.safetensors"])]:
+    files = [folder / "tokens/a.safetensors", folder / "tokens/b.safetensors"]
+    for data in [dataset, pickle.loads(pickle.dumps(dataset)), ksom.CodesDataset(files)]:
         assert len(data) == 5
         for number, codes in enumerate(data):
             assert type(codes) is np.ndarray and codes.dtype == np.int64

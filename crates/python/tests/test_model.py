@@ -5,7 +5,8 @@ import ksom
 import numpy as np
 import pytest
 from PIL import Image
-from support import IMAGES, MODELS, command_codes, ksom as command, noise
+from support import IMAGES, MODELS, command_codes, noise
+from support import ksom as command
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -10,7 +10,8 @@ import ksom
 import pytest
 from ksom import _ksom
 from PIL import Image
-from support import ROOT, ksom as command, noise
+from support import ROOT, noise
+from support import ksom as command
 
 
 def test_the_command_is_the_command(tmp_path):

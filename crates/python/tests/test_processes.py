@@ -24,7 +24,7 @@ def trained(pictures, out):
 SMALL = {"hidden": 8, "residual_hidden": 4, "num_codes": 16, "dim": 4, "batch_size": 4, "valid_fraction": 0.2}
 
 
-@pytest.mark.parametrize("method", [m for m in ("fork", "spawn", "forkserver") if m in multiprocessing.get_all_start_methods()])
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_processes_compute_after_their_parent_has(method, small):
     expected = [encoded(small, seed) for seed in range(4)]
     context = multiprocessing.get_context(method)

@@ -2,7 +2,8 @@
 import ksom
 import numpy as np
 import pytest
-from support import ksom as command, noise, python
+from support import ksom as command
+from support import noise, python
 
 SMALL = {"hidden": 8, "residual_hidden": 4, "num_codes": 16, "dim": 4, "batch_size": 4, "valid_fraction": 0.2,
          "validate_every": 4, "checkpoint_every": 100}

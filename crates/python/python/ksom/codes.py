@@ -141,7 +141,8 @@ class CodesFile:
         codes = [_plain(self._native, number) for number in range(len(self))]
         shapes = {tuple(array.shape for array in arrays) for arrays in codes}
         if len(shapes) > 1:
-            raise InvalidError(f"{self.path or 'the codes'}: pictures of several sizes have no one array: take them one by one")
+            where = self.path or "the codes"
+            raise InvalidError(f"{where}: pictures of several sizes have no one array: take them one by one")
         stacked = [np.stack(arrays) for arrays in zip(*codes)] or [np.zeros((0, 0, 0), np.int64) for _ in self.levels]
         return stacked[0] if len(self.levels) == 1 else dict(zip(self.levels, stacked))
 

@@ -45,10 +45,8 @@ class Model:
         several, single = gathered(pictures)
         native: List[Any] = []
         for are_files, run in groupby(several, lambda picture: isinstance(picture, str)):
-            if are_files:
-                native.extend(self._native.encode_files(list(run)))
-            else:
-                native.extend(self._native.encode([given(picture) for picture in run]))
+            run_of: List[Any] = list(run)
+            native.extend(self._native.encode_files(run_of) if are_files else self._native.encode([*map(given, run_of)]))
         codes = [from_native(picture, self._names) for picture in native]
         return codes[0] if single else codes
 

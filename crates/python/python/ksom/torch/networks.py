@@ -46,6 +46,14 @@ class Network(nn.Module):
         """Sides of pictures given to ``encode`` and ``forward`` are multiples of this."""
         return self.levels[0][1]
 
+    def encode(self, x: Tensor) -> List[Tensor]:
+        """Pictures → codes [N, h, w] of each level."""
+        raise NotImplementedError
+
+    def decode(self, codes: List[Tensor]) -> Tensor:
+        """Codes [N, h, w] of each level → pictures."""
+        raise NotImplementedError
+
     def _scale(self) -> List[Tensor]:
         normalization = self.config["preprocessing"]["normalization"]
         device = next(self.buffers()).device

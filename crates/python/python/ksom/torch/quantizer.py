@@ -48,6 +48,11 @@ class KSOM(nn.Module):
     and 3.
     """
 
+    _w: Tensor
+    _ema_w: Tensor
+    _ema_cluster_size: Tensor
+    counter: Tensor
+
     def __init__(
         self,
         num_codes: int,
@@ -145,7 +150,7 @@ class KSOM(nn.Module):
         self._ema_cluster_size.copy_(c[:, 0])
         self._ema_w.copy_(m)
         self._w.copy_(w)
-        self.counter += 1
+        self.counter.add_(1)
 
     def _others(self, x: Tensor) -> Tensor:
         """(A_t − I) · x of x [K, C]: what each code learns from those around it."""
@@ -236,7 +241,7 @@ def _gaussian(x: Tensor, grid: List[int], factor: float) -> Tensor:
         inner *= axis
     tiles = []
     for part in codes.split(max(1, TILE // count)):
-        squared = sum((axis[part, None] - axis[None]).square() for axis in axes)
+        squared = torch.stack([(axis[part, None] - axis[None]).square() for axis in axes]).sum(0)
         weights = torch.exp(factor * squared.sqrt())
         weights[torch.arange(len(part), device=x.device), part] = 0
         tiles.append(weights @ x)
