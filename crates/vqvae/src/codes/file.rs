@@ -72,7 +72,7 @@ impl CodesFile {
     }
 
     /// Codes are below this number.
-    fn num_codes(&self) -> usize {
+    pub fn num_codes(&self) -> usize {
         let all = || self.images.iter().flat_map(|image| &image.levels).flat_map(|grid| &grid.codes);
         match &self.grid {
             Some(grid) => grid.iter().product(),

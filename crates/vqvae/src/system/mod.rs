@@ -18,4 +18,5 @@ pub use device::{OpenedDevice, PassedOver, device_name, open_device};
 pub use digest::sha256;
 pub use files::{write_atomic, write_atomic_with};
 pub use ksom_kernels::instruction_set;
+pub use pool::Pool;
 pub use threads::{Threads, threads};
