@@ -25,6 +25,31 @@ if [ ! -x "$folder/debian/usr/bin/rustc" ]; then
     for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder/debian"; done
 fi
 
+# `File::try_lock` has come to tell by an error of its own that the lock is held. That library is brought up to it.
+files=$folder/debian/usr/lib/rustlib/src/rust/library/std/src/fs.rs
+if ! grep -q TryLockError "$files"; then
+    sed -i '/pub fn try_lock(&self) -> io::Result<bool> {/,/^    }/c\
+    pub fn try_lock(&self) -> Result<(), TryLockError> {\
+        match self.inner.try_lock() {\
+            Ok(true) => Ok(()),\
+            Ok(false) => Err(TryLockError::WouldBlock),\
+            Err(error) => Err(TryLockError::Error(error)),\
+        }\
+    }' "$files"
+    cat >> "$files" <<'ADDED'
+
+/// Why a lock was not taken.
+#[unstable(feature = "file_lock", issue = "130994")]
+#[derive(Debug)]
+pub enum TryLockError {
+    /// The lock could not be asked for.
+    Error(io::Error),
+    /// Somebody else holds it.
+    WouldBlock,
+}
+ADDED
+fi
+
 # What has become stable since that compiler is switched on: in the language and the core library for every crate, in the
 # standard library for ours.
 cat > "$folder/rustc" <<WRAPPER
