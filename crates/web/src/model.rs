@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use ksom_quantizers::QuantizerConfig;
 use ksom_quantizers::measures::neighbor_distances;
-use ksom_quantizers::{NeighborhoodKind, QuantizerConfig, QuantizerKind};
 use ksom_vqvae::evaluation::metrics;
 use ksom_vqvae::figures::{GridLayout, MapOptions, code_map, most_used_code};
 use ksom_vqvae::{Compute, Model as Network};
@@ -58,16 +58,20 @@ impl Model {
     /// # Errors
     /// As [`Model::decode`].
     pub fn decode_with(&self, codes: &Codes, progress: &mut dyn FnMut(usize, usize)) -> Result<Picture, Failure> {
-        let made_by = &codes.loaded;
-        if made_by.fingerprint != self.loaded.fingerprint {
-            let message = format!(
-                "these codes were made by {}, and mean nothing to the codebook of {}",
-                made_by.name, self.loaded.name
-            );
-            return Err(Failure::new("WrongModel", message));
-        }
+        self.check(codes)?;
         let pixels = self.loaded.network.decode_image(&codes.codes, progress)?;
         Ok(Picture::new(pixels, codes.name.clone()))
+    }
+
+    /// Refuses codes that mean nothing to this model.
+    fn check(&self, codes: &Codes) -> Result<(), Failure> {
+        let made_by = &codes.loaded;
+        if made_by.fingerprint == self.loaded.fingerprint {
+            return Ok(());
+        }
+        let (theirs, ours) = (&made_by.name, &self.loaded.name);
+        let message = format!("these codes were made by {theirs}, and mean nothing to the codebook of {ours}");
+        Err(Failure::new("WrongModel", message))
     }
 
     /// [`Model::levels`] as JSON.
@@ -81,7 +85,7 @@ impl Model {
                 codes: *num_codes,
                 grid,
                 dim: *dim,
-                quantizer: quantizer_name(&config.quantizer),
+                quantizer: config.quantizer.name(),
             })
             .collect();
         // Numbers, strings and lists of them.
@@ -96,15 +100,6 @@ impl Model {
         }
         let fixed = if levels > 1 { most_used_code(network, 1 - level)? } else { 0 };
         Ok(MapOptions { level, fixed, enlarge: 1 })
-    }
-}
-
-/// How the codebook was learned.
-fn quantizer_name(config: &QuantizerConfig) -> &'static str {
-    match (config.kind, config.neighborhood) {
-        (QuantizerKind::Ksom, NeighborhoodKind::None) => "EMA-VQ",
-        (QuantizerKind::Ksom, _) => "KSOM",
-        (QuantizerKind::GdSom, _) => "GD-SOM",
     }
 }
 
@@ -165,6 +160,17 @@ impl Model {
     /// The codes were made by a model with another codebook.
     pub fn decode(&self, codes: &Codes, progress: Option<js_sys::Function>) -> Result<Picture, Failure> {
         self.decode_with(codes, &mut tell(progress))
+    }
+
+    /// The pixels of a part of the picture that codes stand for, computed from the codes around it alone.
+    ///
+    /// # Errors
+    /// The codes were made by a model with another codebook, or the part does not lie in the picture.
+    #[wasm_bindgen(js_name = decodeRegion)]
+    pub fn decode_region(&self, codes: &Codes, x: u32, y: u32, width: u32, height: u32) -> Result<Picture, Failure> {
+        self.check(codes)?;
+        let pixels = self.loaded.network.decode_part(&codes.codes, (x, y), (width, height))?;
+        Ok(Picture::new(pixels, codes.name.clone()))
     }
 
     /// Every code of a level decoded alone, in its place on the grid: see [`Model::places`]. The other level, where there

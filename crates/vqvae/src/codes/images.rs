@@ -223,29 +223,28 @@ impl Model {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<RgbImage> {
         let stride = self.stride();
-        let levels = self.config().architecture.levels();
         let mut picture = RgbImage::new((columns * stride) as u32, (rows * stride) as u32);
         for (tile, (row, column)) in tiles.iter().enumerate() {
-            let parts: Vec<Tensor> = levels
-                .iter()
-                .zip(&codes.levels)
-                .map(|(level, grid)| {
-                    let scale = stride / level.stride;
-                    let scaled = |span: (usize, usize)| (span.0 * scale, span.1 * scale);
-                    grid.tensor(scaled(row.outer), scaled(column.outer))
-                })
-                .collect::<Result<_>>()?;
-            let decoded = self.images(&self.decode(&parts)?)?;
-            let core = crop(
-                &decoded[0],
-                ((column.offset() * stride) as u32, (row.offset() * stride) as u32),
-                ((column.len() * stride) as u32, (row.len() * stride) as u32),
-            );
+            let core = self.decode_tile(codes, *row, *column)?;
             let place = ((column.core.0 * stride) as i64, (row.core.0 * stride) as i64);
             image::imageops::replace(&mut picture, &core, place.0, place.1);
             progress(tile + 1, tiles.len());
         }
         Ok(crop(&picture, (0, 0), (codes.width, codes.height)))
+    }
+
+    /// The pixels of a tile's core.
+    pub(super) fn decode_tile(&self, codes: &ImageCodes, row: Span, column: Span) -> Result<RgbImage> {
+        let stride = self.stride();
+        let levels = self.config().architecture.levels();
+        let parts = levels.iter().zip(&codes.levels).map(|(level, grid)| {
+            let scale = stride / level.stride;
+            let scaled = |span: (usize, usize)| (span.0 * scale, span.1 * scale);
+            grid.tensor(scaled(row.outer), scaled(column.outer))
+        });
+        let decoded = self.images(&self.decode(&parts.collect::<Result<Vec<_>>>()?)?)?;
+        let from = ((column.offset() * stride) as u32, (row.offset() * stride) as u32);
+        Ok(crop(&decoded[0], from, ((column.len() * stride) as u32, (row.len() * stride) as u32)))
     }
 }
 
@@ -268,7 +267,7 @@ pub(crate) fn pad_edges(picture: &RgbImage, stride: u32) -> RgbImage {
     RgbImage::from_fn(padded_width, padded_height, |x, y| *picture.get_pixel(x.min(width - 1), y.min(height - 1)))
 }
 
-fn crop(picture: &RgbImage, (x, y): (u32, u32), (width, height): (u32, u32)) -> RgbImage {
+pub(super) fn crop(picture: &RgbImage, (x, y): (u32, u32), (width, height): (u32, u32)) -> RgbImage {
     image::imageops::crop_imm(picture, x, y, width, height).to_image()
 }
 

@@ -10,6 +10,7 @@ mod layout;
 mod mixing;
 mod npy;
 mod numbers;
+mod part;
 mod shift;
 pub(crate) mod tiling;
 
