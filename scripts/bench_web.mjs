@@ -1,10 +1,9 @@
-// Times a model in WebAssembly under Node: encoding and decoding a picture, in modules built by scripts/build_web.sh, beside
+// Times a model in WebAssembly under Node: encoding and decoding a picture, in a module built by scripts/build_web.sh, beside
 // the same model in onnxruntime-web (its WebAssembly, one thread).
 //
-//   node --experimental-wasm-relaxed-simd scripts/bench_web.mjs [--onnx DIR] [--side N] [--rounds N] [FOLDER…]
+//   node scripts/bench_web.mjs [--onnx DIR] [--side N] [--rounds N] [FOLDER…]
 //
-// Each FOLDER holds ksom_web.js and ksom_web_bg.wasm, by default those that build_web.sh leaves in
-// target/web. DIR is what `ksom export photos-ksom --onnx DIR` writes; onnxruntime-web is looked for in target/web/node_modules
+// Each FOLDER holds ksom_web.js and ksom_web_bg.wasm, by default the one that build_web.sh leaves, target/web/pkg. DIR is what `ksom export photos-ksom --onnx DIR` writes; onnxruntime-web is looked for in target/web/node_modules
 // (`npm install --prefix target/web onnxruntime-web`). Programs take turns; told are the median and the least milliseconds.
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -17,7 +16,7 @@ const { values: options, positionals } = parseArgs({
 });
 const root = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "..");
 const side = Number(options.side);
-const folders = positionals.length ? positionals : ["ksom_web", "ksom_web_relaxed"].map((folder) => join(root, "target/web", folder));
+const folders = positionals.length ? positionals : [join(root, "target/web/pkg")];
 const model = join(root, "models/photos-ksom");
 const config = readFileSync(join(model, "config.json"));
 const { mean, std } = JSON.parse(config).preprocessing.normalization;

@@ -3,8 +3,7 @@
 #
 #   scripts/build_web.sh [FOLDER]
 #
-# Two modules come of it: for browsers that know relaxed SIMD, and for those that know only SIMD. Compiled by rustup's
-# target wasm32-unknown-unknown where it is installed (`rustup target add wasm32-unknown-unknown`), else by the compiler
+# Compiled by rustup's target wasm32-unknown-unknown where it is installed (`rustup target add wasm32-unknown-unknown`), else by the compiler
 # that Debian packages for such things (rustc-web, rust-web-src, lld), which is downloaded with apt-get and unpacked, not
 # installed. wasm-bindgen's own command is compiled by cargo. Everything else is written in FOLDER, target/web by default.
 set -euo pipefail
@@ -39,22 +38,13 @@ if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
     flags="-Clinker=$folder/wasm-ld"
 fi
 
-# Relaxed SIMD is for the kernels alone: what they depend on is compiled once.
-printf '#!/bin/sh\nexec "$@" -Ctarget-feature=+relaxed-simd\n' > "$folder/relaxed_rustc"
-chmod +x "$folder/relaxed_rustc"
-export RUSTFLAGS="$flags -Ctarget-feature=+simd128"
+RUSTFLAGS="$flags -Ctarget-feature=+simd128" "$cargo" rustc --locked "${options[@]}" --package ksom-web --lib \
+    --crate-type cdylib --target "$target" --profile web --target-dir "$folder/build"
+"$bindgen" --target web --no-typescript --remove-name-section --remove-producers-section \
+    --out-dir "$folder/pkg" "$folder/build/$target/web/ksom_web.wasm"
 mkdir -p "$pkg"
-for module in ksom_web ksom_web_relaxed; do
-    if [ $module = ksom_web_relaxed ]; then export RUSTC_WORKSPACE_WRAPPER=$folder/relaxed_rustc; fi
-    "$cargo" rustc --locked "${options[@]}" --package ksom-web --lib --crate-type cdylib --target "$target" \
-        --profile web --target-dir "$folder/build"
-    "$bindgen" --target web --no-typescript --remove-name-section --remove-producers-section --out-name ksom_web \
-        --out-dir "$folder/$module" "$folder/build/$target/web/ksom_web.wasm"
-    gzip -9nc "$folder/$module/ksom_web_bg.wasm" > "$pkg/${module}_bg.wasm.gz"
-done
-# The two modules ask JavaScript for the same, in the same words.
-cmp "$folder"/{ksom_web,ksom_web_relaxed}/ksom_web.js
-cp "$folder/ksom_web/ksom_web.js" "$pkg/"
+cp "$folder/pkg/ksom_web.js" "$pkg/"
+gzip -9nc "$folder/pkg/ksom_web_bg.wasm" > "$pkg/ksom_web_bg.wasm.gz"
 
 # What it was built from, for the test that says when it is stale: the sources that the compiler has read, but those of
 # what a page never does, and the packages.

@@ -1,6 +1,6 @@
 // Runs a program that was compiled for wasm32-wasip1, such as a crate's tests: what cargo calls as a runner.
 //
-//   node [--experimental-wasm-relaxed-simd] scripts/run_wasi.mjs FILE.wasm [ARGUMENT…]
+//   node scripts/run_wasi.mjs FILE.wasm [ARGUMENT…]
 import { readFile } from "node:fs/promises";
 import { WASI } from "node:wasi";
 

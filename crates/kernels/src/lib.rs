@@ -72,8 +72,7 @@ pub use nearest::{nearest, nearest_two};
 pub use norm::squared_norm;
 pub use relu::relu;
 
-/// The instruction set that the kernels use on this machine: `avx512`, `avx2`, `neon`, `simd128`, `relaxed-simd` or
-/// `scalar`; the best there is, or
+/// The instruction set that the kernels use on this machine: `avx512`, `avx2`, `neon`, `simd128` or `scalar`; the best there is, or
 /// the one that the environment variable `KSOM_INSTRUCTION_SET` names.
 pub fn instruction_set() -> &'static str {
     simd::detect::best().name

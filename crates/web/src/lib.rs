@@ -33,7 +33,7 @@ pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_string()
 }
 
-/// The instruction set that the kernels use: `simd128`, `relaxed-simd` or `scalar`, by how the module was built.
+/// The instruction set that the kernels use: `simd128` or `scalar`, by how the module was built.
 #[wasm_bindgen(js_name = instructionSet)]
 pub fn instruction_set() -> String {
     ksom_vqvae::system::instruction_set().to_string()

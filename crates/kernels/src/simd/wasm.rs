@@ -1,17 +1,13 @@
-//! WebAssembly's vectors of 128 bits, with or without relaxed operations. A module runs only where all its instructions
-//! are known, so what is used is chosen when it is built: by `-Ctarget-feature=+simd128` or `+simd128,+relaxed-simd`.
+//! WebAssembly's vectors of 128 bits. A module runs only where all its instructions are known, so they are used where it is
+//! built with them, by `-Ctarget-feature=+simd128`. Relaxed SIMD, whose multiplication and addition are one, gains nothing:
+//! engines bring its operands into place by further instructions.
 
 use super::isa::Isa;
 use super::vector::Vector;
 use std::arch::wasm32::*;
 
 // 4 × 2 registers of sums, 2 of columns, 1 of a row and 1 of a product: 12 of the 16 that most processors have at least.
-#[cfg(not(target_feature = "relaxed-simd"))]
 super::instantiate::isa!("simd128", v128, "simd128", dot_rows: 4, tiles: [(4, 2), (8, 1)]);
-
-// 6 × 2 registers of sums, 2 of columns and 1 of a row: 15 of 16.
-#[cfg(target_feature = "relaxed-simd")]
-super::instantiate::isa!("relaxed-simd", v128, "simd128,relaxed-simd", dot_rows: 4, tiles: [(6, 2), (12, 1)]);
 
 /// What the module was built with.
 pub(super) fn available() -> Vec<&'static Isa> {
@@ -39,14 +35,10 @@ impl Vector for v128 {
         // SAFETY: as for `load`.
         unsafe { v128_store(to.cast(), self) }
     }
-    /// Without relaxed operations the product is rounded before it is added; with them, as the processor likes best.
+    /// There is no fused one: the product is rounded before it is added.
     #[inline(always)]
     unsafe fn fma(self, b: Self, c: Self) -> Self {
-        #[cfg(target_feature = "relaxed-simd")]
-        let sum = f32x4_relaxed_madd(self, b, c);
-        #[cfg(not(target_feature = "relaxed-simd"))]
-        let sum = f32x4_add(f32x4_mul(self, b), c);
-        sum
+        f32x4_add(f32x4_mul(self, b), c)
     }
     #[inline(always)]
     unsafe fn add(self, b: Self) -> Self {
