@@ -40,7 +40,7 @@ pub use cache::{CachedModel, HubModel};
 pub use card::CardOptions;
 pub use listing::{Listing, RemoteFile};
 pub use name::HubName;
-pub use package::{Package, PackedFile, PushOptions, Pushed};
+pub use package::{Package, PackedFile, PushOptions, Pushed, RepositoryKind};
 pub use settings::{Hub, Token};
 
 #[cfg(feature = "hub")]

@@ -1,0 +1,112 @@
+// The worker as promises: requests and answers, a new worker where one has died, and the memory that it holds.
+
+// Beyond this WebAssembly's memory, which never shrinks, a new worker begins with the next picture.
+const MUCH_MEMORY = 192 << 20;
+
+export class EngineDied extends Error {}
+
+export class Engine {
+  #module = null;
+  #worker = null;
+  #spare = null;
+  #pending = new Map();
+  #loaded = new Map();
+  #last = 0;
+  memory = 0;
+  onProgress = () => {};
+
+  // `module` is a promise of the compiled module; the workers' own scripts load meanwhile.
+  constructor(module) {
+    this.#module = module;
+    module.catch(() => {});
+    this.#start(spawn());
+  }
+
+  #start(worker) {
+    this.#worker = worker;
+    this.#loaded.clear();
+    this.memory = 0;
+    worker.onmessage = ({ data }) => this.#answer(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#die(event.message || "the page's worker could not be started: check the network");
+    };
+    this.ready = this.#module.then((module) => this.ask("init", { module }));
+    this.ready.catch(() => {});
+  }
+
+  // Keeps a second worker at hand, whose script is loaded: without a network no other could be had.
+  prepareSpare() {
+    if (this.#spare) return;
+    const spare = spawn();
+    this.#spare = spare;
+    spare.onerror = (event) => {
+      event.preventDefault();
+      if (this.#spare === spare) this.#spare = null;
+    };
+  }
+
+  #answer({ id, result, error, fatal, done, total, memory }) {
+    const asked = this.#pending.get(id);
+    if (memory) this.memory = memory;
+    if (!asked) return;
+    if (total !== undefined) {
+      this.onProgress(asked.op, done, total);
+      return;
+    }
+    this.#pending.delete(id);
+    if (fatal) {
+      asked.reject(new EngineDied(error));
+      this.#die(error);
+    } else if (error !== undefined) {
+      asked.reject(new Error(error));
+    } else {
+      asked.resolve(result);
+    }
+  }
+
+  #die(message) {
+    const waiting = [...this.#pending.values()];
+    this.#pending.clear();
+    this.restart();
+    for (const { reject } of waiting) reject(new EngineDied(message));
+  }
+
+  // Ends whatever is computed, and begins anew without models and pictures.
+  restart() {
+    this.#worker.terminate();
+    const died = new EngineDied("interrupted");
+    for (const { reject } of this.#pending.values()) reject(died);
+    this.#pending.clear();
+    const next = this.#spare ?? spawn();
+    this.#spare = null;
+    this.#start(next);
+    this.prepareSpare();
+  }
+
+  get busy() { return this.#pending.size > 0; }
+  get isLarge() { return this.memory > MUCH_MEMORY; }
+
+  ask(op, args, transfer = []) {
+    const id = ++this.#last;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { op, resolve, reject });
+      this.#worker.postMessage({ id, op, args }, transfer);
+    });
+  }
+
+  // Loads a model from its two files, unless this worker has it.
+  model(name, { config, weights }) {
+    if (!this.#loaded.has(name)) {
+      const loading = this.ready.then(() => this.ask("model", { name, config, weights }));
+      this.#loaded.set(name, loading);
+      const loaded = this.#loaded;
+      loading.catch(() => loaded.delete(name));
+    }
+    return this.#loaded.get(name);
+  }
+}
+
+function spawn() {
+  return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+}

@@ -1,0 +1,254 @@
+// What is done with pictures, models and codes: opening, encoding, changing, decoding. Views only draw.
+
+import { EngineDied } from "./engine.js";
+import { Layout } from "./layout.js";
+import { state, tell } from "./state.js";
+
+const SLOT = "main";
+// Beside this side, pictures are small, and have a model of their own.
+const SMALL_SIDE = 64;
+const SMALL_MODEL = "cifar10-ksom";
+const MAX_UNDONE = 30;
+// Codes of all snapshots together.
+const MAX_UNDONE_CODES = 8 << 20;
+
+let engine = null;
+let opening = 0;
+let decoding = null; // A promise.
+let again = false;
+let undone = [];
+
+export function begin(withEngine) {
+  engine = withEngine;
+}
+
+// Says for tests and links how far the page is: working, done, failed.
+function setState(name, sha256) {
+  document.documentElement.dataset.state = name;
+  if (sha256) document.documentElement.dataset.codes = sha256;
+  document.documentElement.dataset.memory = engine.memory;
+  tell("busy", name === "working");
+}
+
+// Something did not work; what was there before stays.
+export function problem(error) {
+  setState("failed");
+  tell("problem", error.message);
+}
+
+async function loadModel(model) {
+  model.files ??= model.fetch().catch((error) => {
+    model.files = null;
+    throw error;
+  });
+  const files = await model.files;
+  model.info = await engine.model(model.name, files);
+  return model.info;
+}
+
+// Asks the worker about pictures. Where a new one had to begin, it gets the picture again.
+export const ask = (op, args, transfer) => engine.ask(op, args, transfer);
+export { loadModel };
+
+function send(source) {
+  const { bytes, data, width, height, name } = source;
+  return engine.ready.then(() => engine.ask("picture", { slot: SLOT, name, bytes, data, width, height }));
+}
+
+// Opens a picture: { name, bytes } or { name, data, width, height }, and `example`, its name among them.
+export async function open(source, options = {}) {
+  const mine = ++opening;
+  setState("working");
+  tell("status", `Opening ${source.name}`);
+  try {
+    if (decoding || engine.isLarge) restartEngine();
+    const { width, height, shown } = await send(source);
+    if (mine !== opening) return;
+    state.picture = { name: source.name, example: source.example ?? null, width, height, source };
+    if (!state.isModelChosen) {
+      const fits = Math.max(width, height) <= SMALL_SIDE ? SMALL_MODEL : state.standard;
+      state.model = state.models.find((model) => model.name === fits) ?? state.model;
+    }
+    tell("picture", shown);
+    await encode(mine, options);
+  } catch (error) {
+    if (mine !== opening) return;
+    await recover(error);
+  }
+}
+
+function restartEngine() {
+  decoding = null;
+  again = false;
+  engine.restart();
+}
+
+// After an error. Where the worker has died, the new one gets what is on the page.
+async function recover(error) {
+  if (error instanceof EngineDied && state.picture) {
+    decoding = null;
+    again = false;
+    try {
+      await loadModel(state.model);
+      await send(state.picture.source);
+      await engine.ask("encode", { slot: SLOT, model: state.model.name });
+    } catch (second) {
+      problem(second);
+      return;
+    }
+  }
+  problem(error);
+}
+
+// Chooses a model for the picture that is there.
+export async function choose(model) {
+  const before = state.model;
+  state.model = model;
+  state.isModelChosen = true;
+  const mine = ++opening;
+  setState("working");
+  tell("model");
+  try {
+    if (decoding) {
+      restartEngine();
+      if (state.picture) await send(state.picture.source);
+    }
+    await loadModel(model);
+    if (mine === opening && state.picture) await encode(mine);
+  } catch (error) {
+    if (mine !== opening) return;
+    state.model = before;
+    tell("model");
+    await recover(error);
+    throw error;
+  }
+}
+
+async function encode(mine, { edits, shift, level } = {}) {
+  const model = state.model;
+  tell("model");
+  const info = await loadModel(model);
+  if (mine !== opening) return;
+  tell("status", `Encoding with ${model.name}`);
+  const { levels, bits, ms } = await engine.ask("encode", { slot: SLOT, model: model.name });
+  if (mine !== opening) return;
+  state.levels = levels.map((it) => ({ ...it, base: it.codes, codes: it.codes.slice(), shown: it.codes }));
+  state.level = Math.min(level ?? state.levels.length - 1, state.levels.length - 1);
+  state.layouts = info.levels.map((it) => new Layout(it.grid));
+  state.shift = info.levels[0].grid.map((_, axis) => shift?.[axis] ?? 0);
+  Object.assign(state, { region: null, move: null, hovered: null, place: null, chosen: null });
+  state.figures = { bits, encodeMs: ms, psnr: null, decodeMs: null };
+  undone = [];
+  edits?.(state.levels);
+  tell("codes");
+  tell("edited");
+  await decode(mine);
+  if (mine === opening) await loadMap();
+}
+
+async function decode(mine = opening) {
+  const model = state.model.name;
+  const isMoved = state.region && state.move?.some(Boolean);
+  const levels = state.levels.map(({ codes, base }) => (codes.every((code, at) => code === base[at]) ? null : codes));
+  const region = isMoved ? { ...state.region, by: [...state.move] } : null;
+  const result = await engine.ask("decode", { slot: SLOT, model, levels, shift: [...state.shift], region });
+  if (mine !== opening) {
+    result.shown.close();
+    return;
+  }
+  state.levels.forEach((level, number) => { level.shown = result.levels[number].codes; });
+  Object.assign(state.figures, { psnr: result.psnr, decodeMs: result.ms });
+  tell("reconstruction", result.shown);
+  tell("codes");
+  setState(again ? "working" : "done", result.sha256);
+}
+
+// Decodes what has changed; while one decoding runs, what changes meanwhile is decoded once after it. The promise is kept
+// when all is shown.
+export function redecode() {
+  if (!state.levels.length) return Promise.resolve();
+  if (decoding) again = true;
+  else decoding = decodeAll(opening);
+  return decoding;
+}
+
+async function decodeAll(mine) {
+  setState("working");
+  try {
+    do {
+      again = false;
+      await decode(mine);
+    } while (again && mine === opening);
+  } catch (error) {
+    if (mine === opening) await recover(error);
+  } finally {
+    if (mine === opening) decoding = null;
+  }
+}
+
+// The map of the level that is shown: each is made once for a model.
+export async function loadMap() {
+  const { model, level } = state;
+  model.maps ??= [];
+  delete document.documentElement.dataset.map;
+  model.maps[level] ??= engine.ask("map", { model: model.name, level });
+  try {
+    const map = await model.maps[level];
+    if (model !== state.model || level !== state.level) return;
+    state.map = map;
+    tell("map");
+    document.documentElement.dataset.map = "done";
+  } catch (error) {
+    model.maps[level] = null;
+    if (model === state.model) await recover(error);
+  }
+}
+
+export function setLevel(level) {
+  Object.assign(state, { level, region: null, move: null, hovered: null, place: null, chosen: null });
+  tell("codes");
+  loadMap();
+}
+
+// Before codes are changed by hand: what is shifted becomes what is there, and can be undone.
+export function beginEdit() {
+  undone.push({ codes: state.levels.map((level) => level.codes), shift: [...state.shift] });
+  const most = MAX_UNDONE_CODES / Math.max(1, state.levels.reduce((sum, level) => sum + level.codes.length, 0));
+  while (undone.length > Math.max(1, Math.min(MAX_UNDONE, most))) undone.shift();
+  const shifted = state.shift.some(Boolean);
+  for (const level of state.levels) level.codes = (shifted ? level.shown : level.codes).slice();
+  state.shift.fill(0);
+  tell("edited");
+}
+
+export function endMove() {
+  if (state.move?.some(Boolean)) for (const level of state.levels) level.codes = level.shown.slice();
+  state.move = null;
+}
+
+export function canUndo() {
+  return { undo: undone.length > 0, reset: undone.length > 0 || state.shift.some(Boolean) };
+}
+
+export function undo() {
+  const last = undone.pop();
+  if (!last) return;
+  state.levels.forEach((level, number) => { level.codes = last.codes[number]; });
+  state.shift = last.shift;
+  tell("edited");
+  redecode();
+}
+
+export function reset() {
+  beginEdit();
+  for (const level of state.levels) level.codes = level.base.slice();
+  undone = [];
+  state.region = null;
+  tell("edited");
+  redecode();
+}
+
+// A file of what is there.
+export function file(what, level) {
+  return engine.ask("file", { slot: SLOT, model: state.model.name, what, level });
+}

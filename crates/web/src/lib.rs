@@ -1,0 +1,3 @@
+//! ksom in a browser.
+
+pub mod page;
