@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hyper::body::Bytes;
 use ksom_vqvae::hub::CardOptions;
 use ksom_vqvae::zoo;
@@ -69,8 +69,11 @@ impl Site {
     /// The page with the zoo's models and, if one is given, that one first.
     ///
     /// # Errors
-    /// The given model's files cannot be read.
+    /// The given model's files cannot be read, or the Hub's address holds what a content security policy cannot.
     pub fn new(given: Option<&FoundModel>, hub: &str) -> Result<Self> {
+        if !hub.chars().all(|letter| letter.is_ascii_alphanumeric() || ":/.-_[]".contains(letter)) {
+            bail!("HF_ENDPOINT is no plain address: the page cannot be told of it");
+        }
         let mut files: BTreeMap<String, Bytes> =
             ksom_web::page::FILES.iter().map(|(path, bytes)| (path.to_string(), Bytes::from_static(bytes))).collect();
         let mut models = Vec::new();

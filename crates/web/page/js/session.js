@@ -84,7 +84,7 @@ function restartEngine() {
 }
 
 // After an error. Where the worker has died, the new one gets what is on the page.
-async function recover(error) {
+export async function recover(error) {
   if (error instanceof EngineDied && state.picture) {
     decoding = null;
     again = false;
