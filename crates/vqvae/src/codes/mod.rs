@@ -10,6 +10,7 @@ mod layout;
 mod mixing;
 mod npy;
 mod numbers;
+mod part;
 mod shift;
 pub(crate) mod tiling;
 
@@ -17,7 +18,7 @@ pub use file::Packing;
 pub use given::{BareCodes, GivenCodes, GivenSizes};
 pub use images::CodeGrid;
 pub use layout::grid_layout;
-pub use shift::shift_codes;
+pub use shift::{shift_codes, shift_part};
 
 /// Bits that each code takes in a file where it is not compressed: 8, 16 or 32.
 pub fn stored_bits(num_codes: usize) -> u32 {
