@@ -83,7 +83,7 @@ class Access(PageTest):
     def test_everything_has_a_name_and_news_are_told(self):
         page = self.start()
         nameless = page.evaluate("""() => [...document.querySelectorAll('button, select, input, [role=grid], [role=slider], [role=radiogroup], dialog, img, section')]
-            .filter((it) => !(it.textContent.trim() || it.getAttribute('aria-label') || it.getAttribute('aria-labelledby') || it.labels?.length || it.alt))
+            .filter((it) => !(it.textContent.trim() || it.getAttribute('aria-label') || it.getAttribute('aria-labelledby') || it.labels?.length || it.alt || it.querySelector('img[alt]')))
             .map((it) => it.outerHTML.slice(0, 120))""")
         self.assertEqual(nameless, [])
         ids = page.evaluate("[...document.querySelectorAll('[aria-labelledby]')].filter((it) => !document.getElementById(it.getAttribute('aria-labelledby'))).length")

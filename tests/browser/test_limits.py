@@ -77,7 +77,7 @@ class Limits(PageTest):
         page.wait_for_selector("html[data-rest=done]", state="attached")
         served.stop()
         page.context.set_offline(True)
-        self.allowed = ["ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION_REFUSED", "Failed to fetch", "Failed to load resource"]
+        self.allowed += ["ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION_REFUSED", "Failed to fetch", "Failed to load resource"]
         change(page, lambda: page.locator("#shifts input").first.fill("2"))
         for model in ["cifar10-ksom", "photos-ksom-vqvae2", "cifar10-ema"]:
             change(page, lambda: page.select_option("#model", model))

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use candle_core::{DType, Tensor};
-use image::{RgbImage, imageops};
+use image::RgbImage;
 use ksom_datasets::loading::Converter;
 use ksom_vqvae::{Compute, Model};
 
@@ -57,12 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn padded(picture: &RgbImage, model: &Model) -> RgbImage {
     let stride = model.stride() as u32;
     let (width, height) = picture.dimensions();
-    let mut padded = RgbImage::new(width.next_multiple_of(stride), height.next_multiple_of(stride));
-    imageops::replace(&mut padded, picture, 0, 0);
-    for (x, y) in (0..padded.height()).flat_map(|y| (0..padded.width()).map(move |x| (x, y))) {
-        if x >= width || y >= height {
-            padded.put_pixel(x, y, *picture.get_pixel(x.min(width - 1), y.min(height - 1)));
-        }
-    }
-    padded
+    RgbImage::from_fn(width.next_multiple_of(stride), height.next_multiple_of(stride), |x, y| {
+        *picture.get_pixel(x.min(width - 1), y.min(height - 1))
+    })
 }

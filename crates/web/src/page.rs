@@ -31,6 +31,7 @@ pub static FILES: &[File] = files![
     "js/layout.js",
     "js/main.js",
     "js/map_view.js",
+    "js/maps.js",
     "js/models.js",
     "js/picture_view.js",
     "js/save.js",

@@ -1,7 +1,8 @@
 // Two codebooks, trained alike but for the map, side by side: their maps, and the same picture from shifted codes.
 
 import { drawBitmap, fit } from "./draw.js";
-import { ask, loadModel } from "./session.js";
+import { mapOf } from "./maps.js";
+import { ask, loadModel, workersStarted } from "./session.js";
 import { on, state, tell } from "./state.js";
 import { axisSliders } from "./widgets.js";
 
@@ -17,6 +18,8 @@ let showShift = () => {};
 let running = null;
 let again = false;
 let isOpen = false;
+let encodedBy = 0; // The worker that knows the picture here.
+let shownPicture = null;
 
 function build() {
   sides = PAIR.map(([name, title, words]) => {
@@ -55,10 +58,10 @@ async function start() {
         redraw();
       });
     }
+    shownPicture = state.picture;
     await encode();
     for (const side of sides) await drawMap(side);
     get("compare-start").hidden = true;
-    get("compare").dataset.state = "done";
   } catch (error) {
     isOpen = false;
     get("compare").hidden = true;
@@ -68,26 +71,23 @@ async function start() {
 }
 
 async function drawMap(side) {
-  side.model.maps ??= [];
-  side.model.maps[0] ??= ask("map", { model: side.name, level: 0 });
-  try {
-    const map = await side.model.maps[0];
-    fit(side.map.parentElement, map.width, map.height);
-    drawBitmap(side.map, map.shown);
-  } catch (error) {
-    side.model.maps[0] = null;
-    throw error;
-  }
+  const map = await mapOf(side.model, 0);
+  fit(side.map.parentElement, map.width, map.height);
+  drawBitmap(side.map, map.shown);
 }
 
-async function encode() {
-  get("compare").dataset.state = "working";
+async function prepare() {
+  encodedBy = workersStarted();
   await ask("reduce", { from: "main", slot: SLOT, longest: LONGEST });
   for (const side of sides) {
     await loadModel(side.model);
     await ask("encode", { slot: SLOT, model: side.name });
   }
-  await redraw();
+}
+
+function encode() {
+  encodedBy = 0;
+  return redraw();
 }
 
 // Decodes both by the shift; the newest counts.
@@ -101,6 +101,7 @@ async function drawAll() {
   get("compare").dataset.state = "working";
   do {
     again = false;
+    if (encodedBy !== workersStarted()) await prepare();
     for (const side of sides) {
       const { shown, psnr } = await ask("decode", { slot: SLOT, model: side.name, levels: null, shift: [...shift] });
       fit(side.picture.parentElement, shown.width, shown.height);
@@ -117,12 +118,10 @@ export function begin() {
   get("compare-cost").textContent = `${(bytes / 1e6).toFixed(1)} MB`;
   get("compare-start").addEventListener("click", start);
   // Another picture: once the page has done with it.
-  on("map", () => {
+  on("reconstruction", () => {
     if (isOpen && state.picture !== shownPicture) {
       shownPicture = state.picture;
       encode().catch((error) => tell("problem", error.message));
     }
   });
 }
-
-let shownPicture = null;

@@ -13,6 +13,7 @@ export class Engine {
   #loaded = new Map();
   #last = 0;
   memory = 0;
+  starts = 0; // How many workers there were: a new one knows nothing.
   onProgress = () => {};
 
   // `module` is a promise of the compiled module; the workers' own scripts load meanwhile.
@@ -24,6 +25,7 @@ export class Engine {
 
   #start(worker) {
     this.#worker = worker;
+    this.starts++;
     this.#loaded.clear();
     this.memory = 0;
     worker.onmessage = ({ data }) => this.#answer(data);

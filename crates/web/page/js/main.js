@@ -5,6 +5,7 @@ import * as compare from "./compare.js";
 import { Engine } from "./engine.js";
 import { fetchJson, fetchModule } from "./files.js";
 import * as mapView from "./map_view.js";
+import * as maps from "./maps.js";
 import * as models from "./models.js";
 import * as pictureView from "./picture_view.js";
 import * as save from "./save.js";
@@ -17,7 +18,9 @@ import * as tools from "./tools.js";
 const STANDARD = "photos-ksom";
 const LOOPBACK = ["127.0.0.1", "localhost", "[::1]"];
 
-const engine = new Engine(fetchModule(status.fetched));
+const module = fetchModule(status.fetched);
+const engine = new Engine(module);
+maps.begin(module);
 
 async function begin() {
   session.begin(engine);

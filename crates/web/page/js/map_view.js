@@ -26,6 +26,8 @@ export function counts() {
   return found;
 }
 
+const css = (value) => `rgb(${value & 255} ${(value >> 8) & 255} ${(value >> 16) & 255} / ${(value >>> 24) / 255})`;
+
 // Fills each cell of the map with a color, 0xAABBGGRR.
 function fill(canvas, color) {
   const { map } = state;
@@ -35,7 +37,7 @@ function fill(canvas, color) {
   for (let code = 0; code < layout().length; code++) {
     const value = color(code);
     const [left, top] = layout().box(code, map);
-    context.fillStyle = `rgb(${value & 255} ${(value >> 8) & 255} ${(value >> 16) & 255} / ${(value >>> 24) / 255})`;
+    context.fillStyle = css(value);
     context.fillRect(left * map.width, top * map.height, map.cell, map.cell);
   }
 }
@@ -46,9 +48,9 @@ function draw() {
   fit(get("map"), map.width, map.height);
   const canvas = get("map-canvas");
   let ends = null;
-  if (view === "looks") {
+  if (view === "looks" && map.shown) {
     drawBitmap(canvas, map.shown);
-  } else if (view === "colors") {
+  } else if (view === "colors" || !map.shown && view !== "use") {
     const colors = placeColors(layout());
     fill(canvas, (code) => colors[code]);
   } else if (view === "use") {
@@ -71,7 +73,7 @@ function draw() {
 function legend(ends) {
   const element = get("legend");
   if (!ends) {
-    element.replaceChildren(WORDS[state.view]);
+    element.replaceChildren(state.map.shown ? WORDS[state.view] : "The map is being drawn: every code is decoded once.");
     return;
   }
   const scale = document.createElement("canvas");
@@ -127,7 +129,11 @@ function drawCard() {
   }
   [get("code-name").textContent, get("code-place").textContent] = describe(code);
   const { map } = state;
-  if (!map) return;
+  if (!map?.shown) {
+    swatch.fillStyle = css(placeColors(layout())[code]);
+    swatch.fillRect(0, 0, 16, 16);
+    return;
+  }
   const [left, top, width, height] = layout().box(code, map);
   const scale = map.shown.width / map.width;
   swatch.imageSmoothingEnabled = false;

@@ -2,6 +2,7 @@
 
 import { EngineDied } from "./engine.js";
 import { Layout } from "./layout.js";
+import { mapOf, outline } from "./maps.js";
 import { state, tell } from "./state.js";
 
 const SLOT = "main";
@@ -46,9 +47,9 @@ async function loadModel(model) {
   return model.info;
 }
 
-// Asks the worker about pictures. Where a new one had to begin, it gets the picture again.
-export const ask = (op, args, transfer) => engine.ask(op, args, transfer);
 export { loadModel };
+export const ask = (op, args) => engine.ask(op, args);
+export const workersStarted = () => engine.starts;
 
 function send(source) {
   const { bytes, data, width, height, name } = source;
@@ -138,12 +139,13 @@ async function encode(mine, { edits, shift, level } = {}) {
   state.shift = info.levels[0].grid.map((_, axis) => shift?.[axis] ?? 0);
   Object.assign(state, { region: null, move: null, hovered: null, place: null, chosen: null });
   state.figures = { bits, encodeMs: ms, psnr: null, decodeMs: null };
+  state.map = outline(state.layouts[state.level]);
   undone = [];
   edits?.(state.levels);
   tell("codes");
   tell("edited");
   await decode(mine);
-  if (mine === opening) await loadMap();
+  if (mine === opening) loadMap();
 }
 
 async function decode(mine = opening) {
@@ -186,21 +188,20 @@ async function decodeAll(mine) {
   }
 }
 
-// The map of the level that is shown: each is made once for a model.
+// The map of the level that is shown.
 export async function loadMap() {
   const { model, level } = state;
-  model.maps ??= [];
   delete document.documentElement.dataset.map;
-  model.maps[level] ??= engine.ask("map", { model: model.name, level });
+  state.map = outline(state.layouts[level]);
+  tell("map");
   try {
-    const map = await model.maps[level];
+    const map = await mapOf(model, level);
     if (model !== state.model || level !== state.level) return;
     state.map = map;
     tell("map");
     document.documentElement.dataset.map = "done";
   } catch (error) {
-    model.maps[level] = null;
-    if (model === state.model) await recover(error);
+    if (model === state.model) problem(error);
   }
 }
 
