@@ -103,7 +103,7 @@ impl Model {
     }
 }
 
-/// Tells a function of JavaScript how many tiles are done. What that throws is not heard: the picture is worth more.
+/// Tells a function of JavaScript how much is done. What that throws is not heard: the picture is worth more.
 fn tell(progress: Option<js_sys::Function>) -> impl FnMut(usize, usize) {
     move |done, total| {
         if let Some(progress) = &progress {
@@ -174,13 +174,15 @@ impl Model {
     }
 
     /// Every code of a level decoded alone, in its place on the grid: see [`Model::places`]. The other level, where there
-    /// is one, is filled with the code that training has used most.
+    /// is one, is filled with the code that training has used most. `progress` is called with codes done and how many there are.
     ///
     /// # Errors
     /// There is no such level.
     #[wasm_bindgen(js_name = codePicture)]
-    pub fn code_picture(&self, level: usize) -> Result<Picture, Failure> {
-        let map = code_map(&self.loaded.network, &self.map_options(level)?, &mut |_| ())?;
+    pub fn code_picture(&self, level: usize, progress: Option<js_sys::Function>) -> Result<Picture, Failure> {
+        let num_codes = self.loaded.network.config().quantizer.num_codes;
+        let mut progress = tell(progress);
+        let map = code_map(&self.loaded.network, &self.map_options(level)?, &mut |done| progress(done, num_codes))?;
         Ok(Picture::new(map, "map"))
     }
 

@@ -132,14 +132,14 @@ fn the_map_has_a_place_for_each_code() {
         assert_eq!(json[0]["downsample"], if levels == 2 { 8 } else { 4 });
         assert_eq!(json[0]["quantizer"], if levels == 2 { "KSOM, hard neighborhood" } else { "EMA-VQ" });
         for level in 0..levels {
-            let (map, cell) = (model.code_picture(level).unwrap(), model.cell_size(level).unwrap());
+            let (map, cell) = (model.code_picture(level, None).unwrap(), model.cell_size(level).unwrap());
             let places = model.places(level).unwrap();
             let distances = model.distances(level).unwrap();
             assert_eq!((places.len(), distances.len()), (2 * 512, 512));
             assert!(places.chunks(2).all(|place| place[0] + cell <= map.width() && place[1] + cell <= map.height()));
             assert!(distances.iter().all(|&distance| distance > 0.0));
         }
-        assert_eq!(kind(model.code_picture(levels)), "Invalid");
+        assert_eq!(kind(model.code_picture(levels, None)), "Invalid");
         assert_eq!(kind(model.distances(levels)), "Invalid");
         assert_eq!(kind(model.places(levels)), "Invalid");
     }
