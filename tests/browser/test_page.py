@@ -24,7 +24,7 @@ def of_code(page, code):
 
 
 def choose(page, selector, value):
-    page.click(f"{selector} button[value={value}]")
+    page.click(f'{selector} button[value="{value}"]')
 
 
 def moved(code, across, down):

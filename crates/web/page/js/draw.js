@@ -1,8 +1,14 @@
 // Pictures on canvases, and marks on top of them.
 
+// Gives a frame the shape of width × height. It is not seen for a moment, so that nothing is seen to jump.
 export function fit(element, width, height) {
+  const shape = `${width / height}`;
+  if (element.dataset.shape === shape) return;
+  element.dataset.shape = shape;
   element.style.setProperty("--w", width);
   element.style.setProperty("--h", height);
+  element.style.visibility = "hidden";
+  requestAnimationFrame(() => requestAnimationFrame(() => { element.style.visibility = ""; }));
 }
 
 // Draws a bitmap, as large as it is.

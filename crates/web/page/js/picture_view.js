@@ -83,6 +83,11 @@ export function begin() {
     shown.close();
     drawFigures();
   });
+  on("part", ({ x, y, width, height, shown }) => {
+    const canvas = get("reconstruction");
+    const scale = canvas.width / state.picture.width;
+    canvas.getContext("2d").drawImage(shown, x * scale, y * scale, width * scale, height * scale);
+  });
   on("codes", () => {
     get("level").hidden = state.levels.length < 2;
     showLevel(state.level);

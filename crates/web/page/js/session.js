@@ -17,6 +17,7 @@ let engine = null;
 let opening = 0;
 let decoding = null; // A promise.
 let again = false;
+let painted = null; // A part of the picture that was painted and not yet decoded.
 let undone = [];
 
 export function begin(withEngine) {
@@ -141,6 +142,7 @@ async function encode(mine, { edits, shift, level } = {}) {
   state.figures = { bits, encodeMs: ms, psnr: null, decodeMs: null };
   state.map = outline(state.layouts[state.level]);
   undone = [];
+  painted = null;
   edits?.(state.levels);
   tell("codes");
   tell("edited");
@@ -148,10 +150,22 @@ async function encode(mine, { edits, shift, level } = {}) {
   if (mine === opening) loadMap();
 }
 
+// The levels that are not as they were encoded.
+const changed = () => state.levels.map(({ codes, base }) => (codes.every((code, at) => code === base[at]) ? null : codes));
+
+// Decodes only what was painted, so that a brush is followed at once.
+async function decodePart(mine) {
+  const part = painted;
+  painted = null;
+  const { shown } = await engine.ask("part", { slot: SLOT, model: state.model.name, levels: changed(), part });
+  if (mine === opening) tell("part", { ...part, shown });
+  shown.close();
+}
+
 async function decode(mine = opening) {
   const model = state.model.name;
   const isMoved = state.region && state.move?.some(Boolean);
-  const levels = state.levels.map(({ codes, base }) => (codes.every((code, at) => code === base[at]) ? null : codes));
+  const levels = changed();
   const region = isMoved ? { ...state.region, by: [...state.move] } : null;
   const result = await engine.ask("decode", { slot: SLOT, model, levels, shift: [...state.shift], region });
   if (mine !== opening) {
@@ -174,13 +188,28 @@ export function redecode() {
   return decoding;
 }
 
+// A part of the picture, in pixels, was painted: it is decoded first, and everything once `endPainting` is called.
+export function repaint({ x0, y0, x1, y1 }) {
+  const { width, height } = state.picture;
+  const before = painted && [painted.x, painted.y, painted.x + painted.width, painted.y + painted.height];
+  const clamp = (at, most) => Math.min(Math.max(at, 0), most);
+  const now = [clamp(x0, width - 1), clamp(y0, height - 1), clamp(x1, width), clamp(y1, height)];
+  const [left, top, right, bottom] = before ? now.map((at, side) => (side < 2 ? Math.min : Math.max)(at, before[side])) : now;
+  painted = { x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) };
+  if (!decoding) redecode();
+}
+
+export function endPainting() {
+  return redecode();
+}
+
 async function decodeAll(mine) {
   setState("working");
   try {
     do {
       again = false;
-      await decode(mine);
-    } while (again && mine === opening);
+      await (painted ? decodePart(mine) : decode(mine));
+    } while ((again || painted) && mine === opening);
   } catch (error) {
     if (mine === opening) await recover(error);
   } finally {

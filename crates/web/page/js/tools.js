@@ -3,8 +3,8 @@
 import { pointed } from "./draw.js";
 import { cellOnPicture } from "./picture_view.js";
 import { codesIn, describe, layout } from "./map_view.js";
-import { beginEdit, canUndo, endMove, redecode, reset, undo } from "./session.js";
-import { current, on, state, tell } from "./state.js";
+import { beginEdit, canUndo, endMove, endPainting, redecode, repaint, reset, undo } from "./session.js";
+import { current, levelInfo, on, state, tell } from "./state.js";
 import { axisSliders, Cells, segments } from "./widgets.js";
 
 const TOOLS = [["look", "Look"], ["paint", "Paint"], ["move", "Move"]];
@@ -73,7 +73,13 @@ function stroke(from, to) {
   }
   level.shown = level.codes.slice();
   tell("codes");
-  redecode();
+  // What a code says of its neighborhood reaches a few cells farther.
+  const { downsample } = levelInfo();
+  const reach = Math.ceil(radius) + 4;
+  repaint({
+    x0: (Math.min(from.x, to.x) - reach) * downsample, y0: (Math.min(from.y, to.y) - reach) * downsample,
+    x1: (Math.max(from.x, to.x) + reach + 1) * downsample, y1: (Math.max(from.y, to.y) + reach + 1) * downsample,
+  });
 }
 
 // A code to paint with, if none was chosen: the one that the picture uses most.
@@ -122,7 +128,7 @@ function beginPictures(element, cells) {
         const to = placeOf(element, moved);
         stroke(last, to);
         last = to;
-      });
+      }, endPainting);
     } else if (state.tool === "move") {
       event.preventDefault();
       frame(from, from);
@@ -199,7 +205,8 @@ function pressCode(x, y) {
   if (state.tool === "paint") {
     needCode();
     beginEdit();
-    return stroke(place, place);
+    stroke(place, place);
+    return endPainting();
   }
   const { region } = state;
   const begun = region && region.x1 - region.x0 === 1 && region.y1 - region.y0 === 1;

@@ -115,6 +115,18 @@ const operations = {
     return { levels: levelsOf(now), sha256: now.sha256(), psnr, ms, shown: await bitmap(picture) };
   },
 
+  // A part of the picture from codes that were just painted; x, y, width and height in pixels.
+  async part({ slot, model, levels, part }) {
+    const it = wanted(models, model, "model");
+    const own = wanted(codes, key(slot, model), "code").clone();
+    levels.forEach((level, number) => level && own.set(number, level));
+    const picture = it.decodeRegion(own, part.x, part.y, part.width, part.height);
+    const shown = await createImageBitmap(new ImageData(picture.rgba(), picture.width, picture.height));
+    own.free();
+    picture.free();
+    return { shown };
+  },
+
   async map({ model, level }) {
     const it = wanted(models, model, "model");
     const picture = it.codePicture(level);
