@@ -3,8 +3,8 @@
 //
 //   node --experimental-wasm-relaxed-simd scripts/bench_web.mjs [--onnx DIR] [--side N] [--rounds N] [FOLDER…]
 //
-// Each FOLDER holds ksom_web.js and ksom_web_bg.wasm, such as target/web/simd128/pkg: by default those that build_web.sh
-// leaves. DIR is what `ksom export photos-ksom --onnx DIR` writes; onnxruntime-web is looked for in target/web/node_modules
+// Each FOLDER holds ksom_web.js and ksom_web_bg.wasm, by default those that build_web.sh leaves in
+// target/web. DIR is what `ksom export photos-ksom --onnx DIR` writes; onnxruntime-web is looked for in target/web/node_modules
 // (`npm install --prefix target/web onnxruntime-web`). Programs take turns; told are the median and the least milliseconds.
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -17,7 +17,7 @@ const { values: options, positionals } = parseArgs({
 });
 const root = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "..");
 const side = Number(options.side);
-const folders = positionals.length ? positionals : ["simd128", "simd128,relaxed-simd"].map((f) => join(root, "target/web", f, "pkg"));
+const folders = positionals.length ? positionals : ["ksom_web", "ksom_web_relaxed"].map((folder) => join(root, "target/web", folder));
 const model = join(root, "models/photos-ksom");
 const config = readFileSync(join(model, "config.json"));
 const { mean, std } = JSON.parse(config).preprocessing.normalization;

@@ -67,16 +67,17 @@ def triple(text):
 
 
 class Batches:
-    """Normalizes numbered images to NCHW tensors."""
+    """Normalizes numbered images to NCHW tensors on a device."""
 
-    def __init__(self, images, mean, std):
+    def __init__(self, images, mean, std, device):
         self.images = images
+        self.device = device
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
 
     def __call__(self, numbers):
         pixels = torch.from_numpy(np.stack([self.images[number] for number in numbers]))
-        return (pixels.permute(0, 3, 1, 2).to(torch.float32) / 255 - self.mean) / self.std
+        return ((pixels.permute(0, 3, 1, 2).to(torch.float32) / 255 - self.mean) / self.std).to(self.device)
 
 
 @torch.no_grad()
@@ -100,9 +101,13 @@ def train(args, config):
     paths = image_paths(args.data)
     images = read_images(paths, sorted({*valid, *(number for step in steps for number in step)}))
     print(f"{len(paths)} training images found, {len(images)} of them used", file=sys.stderr)
-    batches = Batches(images, args.mean, args.std)
+    device = {"metal": "mps"}.get(args.device, args.device)
+    # f32 as such, as ksom computes it.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    batches = Batches(images, args.mean, args.std, device)
     model = build(config)
     model.load_state_dict(load_file(args.init))
+    model = model.to(device)
     adamw = optimizer(model, args.lr)
     with open(args.out, "w") as out:
         for step, numbers in enumerate(steps, start=1):
@@ -232,6 +237,7 @@ def arguments():
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--out", help="metrics, one JSON object per line")
+    parser.add_argument("--device", choices=["cpu", "cuda", "metal"], default="cpu")
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
     if args.check_golden:

@@ -13,10 +13,13 @@ use ksom_vqvae::checkpoint::ImportOptions;
 use ksom_vqvae::model::{Architecture, ArchitectureKind, ForwardOutput};
 use ksom_vqvae::training::{AdamW, Optimizer, StepOutcome, train_step};
 use ksom_vqvae::{Backend, Compute, Model, ModelConfig};
-use support::{BACKENDS, Golden, assert_close, assert_codes, golden_dir, golden_files, numbers, own_golden_dir};
+use support::{
+    Golden, assert_close, assert_codes, golden_backends, golden_device, golden_dir, golden_files, numbers,
+    own_golden_dir,
+};
 
 fn compute(backend: Backend) -> Compute {
-    Compute { device: Device::Cpu, dtype: DType::F32, backend }
+    Compute { device: golden_device(), dtype: DType::F32, backend }
 }
 
 fn model_config(golden: &Golden) -> ModelConfig {
@@ -195,10 +198,11 @@ fn golden_steps_with_given_codes_are_the_same() {
     let Some(dir) = own_golden_dir() else { return };
     let golden = Golden::read(&dir.join("model").join("vqvae2-hard-2d.safetensors"));
     let config = model_config(&golden);
+    let backend = golden_backends().iter().copied().last().unwrap();
     let state = || {
-        let compute = compute(Backend::Fast);
+        let compute = compute(backend);
         let model = Model::from_tensors(&config, under(&golden, "init."), &golden.name, &compute, true).unwrap();
-        let optimizer = Optimizer::new(model.vars(), AdamW::default(), 1.0, Backend::Fast).unwrap();
+        let optimizer = Optimizer::new(model.vars(), AdamW::default(), 1.0, backend).unwrap();
         (model, optimizer)
     };
     let ((mut a, mut a_optimizer), (mut b, mut b_optimizer)) = (state(), state());
@@ -216,13 +220,13 @@ fn golden_models() {
     let mut ties = 0;
     for path in files.iter().filter(|path| !file_stem(path).starts_with("torch-")) {
         let golden = Golden::read(path);
-        for backend in BACKENDS {
+        for &backend in golden_backends() {
             ties += check_model(&golden, backend);
         }
         *families.entry(golden.text("model").to_string()).or_default() += 1;
     }
     assert!(!families.is_empty(), "no golden models in {}", dir.display());
-    println!("golden models, each on {} backends: {families:?} files, {ties} ties", BACKENDS.len());
+    println!("golden models, each on {} backends: {families:?} files, {ties} ties", golden_backends().len());
 }
 
 fn file_stem(path: &Path) -> String {
@@ -240,7 +244,7 @@ fn golden_checkpoints_of_the_paper_convert() {
             continue;
         }
         let golden = Golden::read(&dir.join(format!("{}-expected.safetensors", file_stem(&path))));
-        for backend in BACKENDS {
+        for &backend in golden_backends() {
             let model = Model::import(&path, &ImportOptions::default(), &compute(backend)).unwrap().model;
             let output = model.decode(&model.encode(golden.get("input")).unwrap()).unwrap();
             assert_close(&output, golden.get("output"), &format!("{} ({backend:?})", golden.name));

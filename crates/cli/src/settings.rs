@@ -1,9 +1,10 @@
 //! The global options, settled.
 
 use anyhow::{Result, bail};
-use candle_core::{DType, Device, Tensor};
+use candle_core::DType;
 use ksom_vqvae::Compute;
-use ksom_vqvae::system::{parse_device, threads};
+use ksom_vqvae::model::require_operations;
+use ksom_vqvae::system::{OpenedDevice, device_name, open_device, threads};
 
 use crate::arguments::{GlobalArgs, Precision};
 use crate::console::Console;
@@ -32,16 +33,14 @@ impl Settings {
 
     /// Where and in which type to compute.
     pub fn compute(&self) -> Result<Compute> {
-        let device = parse_device(&self.device)?;
-        if !computes_in(&device, self.dtype) {
-            bail!(
-                "{} does not compute convolutions in {}: choose another --dtype (f32 works everywhere)",
-                describe(&device),
-                self.dtype.as_str()
-            );
+        let opened = open_device(&self.device)?;
+        if let Some(choice) = choice(&opened).filter(|_| self.device == "auto") {
+            self.console.note(&choice);
         }
-        let compute = Compute::new(device, self.dtype);
-        Ok(if self.portable { compute.portable() } else { compute })
+        let compute = Compute::new(opened.device, self.dtype);
+        let compute = if self.portable { compute.portable() } else { compute };
+        require_operations(&compute)?;
+        Ok(compute)
     }
 
     /// The same for training, which is done in f32.
@@ -64,24 +63,28 @@ fn start_threads(console: &Console) {
     }
 }
 
-/// Whether `device` has the operations that models are made of in this type.
-fn computes_in(device: &Device, dtype: DType) -> bool {
-    let try_all = || {
-        let pixels = Tensor::ones((1, 4, 8, 8), dtype, device)?;
-        let kernel = Tensor::ones((4, 4, 4, 4), dtype, device)?;
-        let halved = pixels.conv2d(&kernel, 1, 2, 1, 1)?;
-        let pointwise = halved.conv2d(&Tensor::ones((4, 4, 1, 1), dtype, device)?, 0, 1, 1, 1)?;
-        let doubled = pointwise.conv_transpose2d(&kernel, 1, 0, 2, 1)?;
-        doubled.relu()?.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()
-    };
-    try_all().is_ok()
+/// Which device was taken, and why not those before it. Nothing where there was no choice.
+fn choice(opened: &OpenedDevice) -> Option<String> {
+    if opened.device.is_cpu() && opened.passed_over.is_empty() {
+        return None;
+    }
+    let passed_over = opened.passed_over.iter().map(|device| format!("; not {}: {}", device.name, device.reason));
+    Some(format!("computing on {}{}", device_name(&opened.device), passed_over.collect::<String>()))
 }
 
-/// A device's name for people.
-pub fn describe(device: &Device) -> &'static str {
-    match device {
-        Device::Cpu => "the CPU",
-        Device::Cuda(_) => "the CUDA device",
-        Device::Metal(_) => "the Metal device",
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+    use ksom_vqvae::system::PassedOver;
+
+    use super::*;
+
+    #[test]
+    fn the_choice_of_a_device_is_one_line_and_told_where_there_was_one() {
+        let mut opened = OpenedDevice { device: Device::Cpu, passed_over: Vec::new() };
+        assert_eq!(choice(&opened), None);
+        opened.passed_over.push(PassedOver { name: "CUDA", reason: "no card".into() });
+        opened.passed_over.push(PassedOver { name: "Metal", reason: "no session".into() });
+        assert_eq!(choice(&opened).unwrap(), "computing on the CPU; not CUDA: no card; not Metal: no session");
     }
 }

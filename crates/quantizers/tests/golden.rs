@@ -10,7 +10,8 @@ use ksom_quantizers::{
     Backend, GdSom, Grid, Neighborhood, NeighborhoodKind, Quantizer, QuantizerConfig, QuantizerKind,
 };
 use support::{
-    BACKENDS, Golden, assert_close, assert_codes, build_from, golden_dir, golden_files, own_golden_dir, state_of, train,
+    Golden, assert_close, assert_codes, build_from, golden_backends, golden_device, golden_dir, golden_files,
+    own_golden_dir, state_of, train,
 };
 
 /// What was compared and how well it agreed.
@@ -103,7 +104,7 @@ fn check_ksom(golden: &Golden, config: &QuantizerConfig, backend: Backend, tally
         ("_w", init("embedding")),
         ("_ema_w", init("ema_sum")),
         ("_ema_cluster_size", init("counts")),
-        ("counter", Tensor::zeros((), DType::F32, &Device::Cpu).unwrap()),
+        ("counter", Tensor::zeros((), DType::F32, &golden_device()).unwrap()),
     ];
     let mut quantizer = build_from(config, &state, backend).unwrap();
     for step in 0..golden.number("steps") as usize {
@@ -125,7 +126,7 @@ fn check_gd_som(golden: &Golden, config: &QuantizerConfig, backend: Backend, tal
     let w = Var::from_tensor(golden.get("init.embedding")).unwrap();
     let variables = VarMap::new();
     variables.data().lock().unwrap().insert("w".into(), w.clone());
-    let vb = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
+    let vb = VarBuilder::from_varmap(&variables, DType::F32, &golden_device());
     let mut quantizer = GdSom::new(config, vb).unwrap();
     quantizer.set_backend(backend).unwrap();
     for step in 0..golden.number("steps") as usize {
@@ -149,7 +150,7 @@ fn check_gd_som(golden: &Golden, config: &QuantizerConfig, backend: Backend, tal
 #[test]
 fn golden_quantizers() {
     let Some(dir) = golden_dir() else { return };
-    for backend in BACKENDS {
+    for &backend in golden_backends() {
         let mut tally = Tally::default();
         let files = golden_files(&dir.join("quantizer"));
         assert!(!files.is_empty(), "no golden files in {}/quantizer", dir.display());
@@ -214,10 +215,10 @@ fn golden_grids() {
             let neighborhood = Neighborhood::new(&config).unwrap();
             let t = step.parse().unwrap();
             let label = format!("{} {name}", golden.name);
-            let matrix = neighborhood.matrix(t, &Device::Cpu, DType::F32).unwrap();
+            let matrix = neighborhood.matrix(t, &golden_device(), DType::F32).unwrap();
             tally.close(&matrix, golden.get(name), &label);
             // What `apply` multiplies by, column by column.
-            let identity = Tensor::eye(k, DType::F32, &Device::Cpu).unwrap();
+            let identity = Tensor::eye(k, DType::F32, &golden_device()).unwrap();
             tally.close(&neighborhood.apply(t, &identity).unwrap(), golden.get(name), &label);
             matrices += 1;
         }

@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use ksom_quantizers::QuantizerError;
+
+use crate::system::device_failure::{Kind, out_of_memory, telling_line};
+
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -124,7 +128,13 @@ pub enum Error {
         stride: usize,
     },
     /// More memory is needed than there is.
-    #[error("{what} needs at least {:.1} GB of memory, {:.1} GB are available", *needed as f64 / 1e9, *available as f64 / 1e9)]
+    #[error(
+        "{what} needs at least {:.1} GB of memory{}, {:.1} GB are available{}",
+        *needed as f64 / 1e9,
+        device.map(|device| format!(" on {device}")).unwrap_or_default(),
+        *available as f64 / 1e9,
+        in_parts(*accumulate)
+    )]
     Memory {
         /// What it is for.
         what: String,
@@ -132,6 +142,22 @@ pub enum Error {
         needed: u64,
         /// Bytes available.
         available: u64,
+        /// The device that it is needed on, if that has its own.
+        device: Option<&'static str>,
+        /// Into how many parts a batch can be cut so that it may fit, if that helps.
+        accumulate: Option<usize>,
+    },
+    /// A device ran out of memory.
+    #[error("{}{device} ran out of memory ({cause}){}", during(.what.as_deref()), in_parts(*accumulate))]
+    OutOfMemory {
+        /// The device.
+        device: &'static str,
+        /// What was computed.
+        what: Option<String>,
+        /// What the driver says.
+        cause: String,
+        /// Into how many parts a batch can be cut to need about half of it, if that helps.
+        accumulate: Option<usize>,
     },
     /// A device cannot be used.
     #[error("{message}")]
@@ -140,6 +166,16 @@ pub enum Error {
         device: String,
         /// Why, and what to do.
         message: String,
+    },
+    /// A device does not compute in a type.
+    #[error("{device} does not compute this network in {dtype}: {cause}")]
+    Type {
+        /// The device.
+        device: &'static str,
+        /// The type.
+        dtype: &'static str,
+        /// What the operation that failed says.
+        cause: String,
     },
     /// Training met a loss or gradient that is not finite.
     #[error(
@@ -195,14 +231,14 @@ pub enum Error {
     Data(#[from] ksom_datasets::DatasetError),
     /// A quantizer refused its input.
     #[error(transparent)]
-    Quantizer(#[from] ksom_quantizers::QuantizerError),
+    Quantizer(QuantizerError),
     /// A PyTorch checkpoint could not be read.
     #[cfg(feature = "pth")]
     #[error(transparent)]
     Pth(#[from] crate::checkpoint::pth::PthError),
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
-    Tensor(#[from] candle_core::Error),
+    Tensor(#[source] candle_core::Error),
 }
 
 /// What kind of problem there is with a model on the Hub.
@@ -227,6 +263,35 @@ pub enum HubProblem {
     Refused,
 }
 
+impl From<candle_core::Error> for Error {
+    /// Where a device ran out of memory, the error says so.
+    fn from(error: candle_core::Error) -> Self {
+        let text = error.to_string();
+        match out_of_memory(&text) {
+            Some(kind) => {
+                let device = match kind {
+                    Kind::Cuda => "the CUDA device",
+                    Kind::Metal => "the Metal device",
+                };
+                Self::OutOfMemory { device, what: None, cause: telling_line(&text).to_string(), accumulate: None }
+            }
+            None => Self::Tensor(error),
+        }
+    }
+}
+
+impl From<QuantizerError> for Error {
+    fn from(error: QuantizerError) -> Self {
+        match error {
+            QuantizerError::Tensor(error) => match Self::from(error) {
+                Self::Tensor(error) => Self::Quantizer(QuantizerError::Tensor(error)),
+                out_of_memory => out_of_memory,
+            },
+            other => Self::Quantizer(other),
+        }
+    }
+}
+
 impl From<Error> for candle_core::Error {
     /// For use inside candle's own functions: the message stays, and a tensor error stays what it was.
     fn from(error: Error) -> Self {
@@ -246,7 +311,51 @@ impl Error {
         Self::Config { path: path.to_path_buf(), message: message.into() }
     }
 
+    /// Says of a device that ran out of memory what it was computing, and into how many parts it can be cut.
+    pub(crate) fn while_computing(self, doing: impl FnOnce() -> (String, Option<usize>)) -> Self {
+        match self {
+            Self::OutOfMemory { device, what: None, cause, .. } => {
+                let (what, accumulate) = doing();
+                Self::OutOfMemory { device, what: Some(what), cause, accumulate }
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn file(path: &Path, message: impl Into<String>) -> Self {
         Self::File { path: path.to_path_buf(), message: message.into() }
+    }
+}
+
+fn during(what: Option<&str>) -> String {
+    what.map(|what| format!("{what}: ")).unwrap_or_default()
+}
+
+fn in_parts(accumulate: Option<usize>) -> String {
+    accumulate.map(|parts| format!("; it takes less in {parts} parts (accumulate = {parts})")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_without_memory_is_recognized_wherever_the_error_comes_from() {
+        let cuda = || candle_core::Error::Cuda("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into()).bt();
+        let metal = || candle_core::Error::Msg("Metal error Failed to create metal resource: Buffer".into());
+        for (error, name) in [
+            (Error::from(cuda()), "the CUDA device"),
+            (Error::from(cuda().context("convolving")), "the CUDA device"),
+            (Error::from(QuantizerError::from(cuda())), "the CUDA device"),
+            (Error::from(metal()), "the Metal device"),
+        ] {
+            assert!(matches!(&error, Error::OutOfMemory { device, .. } if *device == name), "{error:?}");
+            let told = error.while_computing(|| ("encoding 3 pictures".into(), None)).to_string();
+            assert!(told.starts_with("encoding 3 pictures: ") && told.contains(name), "{told}");
+            assert!(!told.contains("accumulate"), "{told}");
+        }
+        assert!(matches!(Error::from(candle_core::Error::Msg("other".into())), Error::Tensor(_)));
+        let other = QuantizerError::from(candle_core::Error::Msg("other".into()));
+        assert!(matches!(Error::from(other), Error::Quantizer(QuantizerError::Tensor(_))));
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use ksom_quantizers::QuantizerConfig;
-use ksom_vqvae::model::Architecture;
-use ksom_vqvae::training::{AdamW, Optimizer, train_step};
+use ksom_vqvae::model::{Architecture, ForwardOutput};
+use ksom_vqvae::training::{AdamW, Optimizer, train_step, train_step_with};
 use ksom_vqvae::{Backend, Compute, Error, Model, ModelConfig};
 
 const BACKENDS: [Backend; 2] = [Backend::Fast, Backend::Portable];
@@ -85,4 +85,43 @@ fn observations_must_be_there_for_each_level() {
     let observations = model.observe(&levels[..1]).unwrap();
     let error = model.update_quantizers(observations).unwrap_err();
     assert!(error.to_string().contains("each of 2 levels, found 1"), "{error}");
+}
+
+/// Whichever part of the batch there is no memory for: the error says what was tried and what takes less, and nothing has
+/// moved.
+#[test]
+fn a_device_that_is_full_at_some_part_leaves_nothing_behind() {
+    const PARTS: usize = 4;
+    for (config, compute) in setups() {
+        let (mut model, mut optimizer) = start(&config, &compute);
+        let before = bits(&model);
+        let pixels = batch(2 * PARTS, usize::MAX);
+        for full_at in 0..PARTS {
+            let mut part = 0;
+            let mut loss = |output: &ForwardOutput, target: &Tensor| -> Result<Tensor, Error> {
+                part += 1;
+                if part > full_at {
+                    let text = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
+                    return Err(candle_core::Error::Cuda(text.into()).into());
+                }
+                Ok(((&output.reconstruction - target)?.sqr()?.mean_all()? + &output.quantizer_loss)?)
+            };
+            let error = train_step_with(&mut model, &mut optimizer, &pixels, PARTS, &mut loss).unwrap_err();
+            assert!(matches!(error, Error::OutOfMemory { accumulate: Some(8), .. }), "{error:?}");
+            let told = error.to_string();
+            for text in
+                ["2 pictures of 16×16", "a batch of 8, accumulate = 4", "in 8 parts", "CUDA_ERROR_OUT_OF_MEMORY"]
+            {
+                assert!(told.contains(text), "{told}");
+            }
+            assert!(bits(&model) == before, "full at part {full_at}: the model has moved");
+        }
+        let mut full = |_: &ForwardOutput, _: &Tensor| {
+            Err(candle_core::Error::Msg("Metal error Failed to create metal resource: Buffer".into()).into())
+        };
+        let error = train_step_with(&mut model, &mut optimizer, &pixels, 8, &mut full).unwrap_err();
+        assert!(matches!(error, Error::OutOfMemory { accumulate: None, device: "the Metal device", .. }), "{error:?}");
+        train_step(&mut model, &mut optimizer, &pixels, PARTS).unwrap();
+        assert!(bits(&model) != before, "and goes on where there is room");
+    }
 }

@@ -49,7 +49,7 @@ impl From<ksom_vqvae::Error> for Failure {
             Error::Config { .. } => "Config",
             Error::File { .. } | Error::Weights { .. } | Error::Unconfigured { .. } => "Weights",
             Error::WrongModel { .. } => "WrongModel",
-            Error::Memory { .. } => "Memory",
+            Error::Memory { .. } | Error::OutOfMemory { .. } => "Memory",
             Error::Data(_) => "Picture",
             _ => "Invalid",
         };

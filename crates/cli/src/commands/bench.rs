@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use clap::{Args, ValueEnum};
+use ksom_vqvae::system::device_name;
 use ksom_vqvae::training::{AdamW, Optimizer, TrainingRecipe, require_for_training, train_step};
 use ksom_vqvae::{Backend, Compute, Model, ModelConfig, Recipe};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use crate::arguments;
 use crate::failure::Usage;
 use crate::output::{Block, NO_NUMBER, Report, sides};
-use crate::settings::{Settings, describe};
+use crate::settings::Settings;
 
 /// Measure how fast this machine trains, encodes, decodes and reconstructs
 #[derive(Args)]
@@ -111,7 +112,7 @@ pub fn run(args: BenchArgs, settings: &Settings) -> Result<BenchReport> {
         recipe: args.recipe,
         batch,
         size,
-        device: describe(&bench.compute.device),
+        device: device_name(&bench.compute.device),
         dtype: bench.compute.dtype.as_str(),
         backend: match bench.compute.backend {
             Backend::Fast => "fast",
@@ -149,7 +150,7 @@ impl Bench {
             );
         }
         let training = TrainingRecipe { batch_size: batch, accumulate: 1, ..recipe.training.clone() };
-        require_for_training(&config, &training, (width, height))?;
+        require_for_training(&config, &training, (width, height), &compute.device)?;
         let len = batch * 3 * width as usize * height as usize;
         // Reproducible noise of about unit variance: a linear congruential generator (Knuth's MMIX constants).
         let mut state = 1u64;

@@ -10,6 +10,25 @@ use ksom_quantizers::{Backend, Quantizer, QuantizerConfig, Result, build, build_
 
 pub const BACKENDS: [Backend; 2] = [Backend::Portable, Backend::Fast];
 
+/// Where the golden files are computed: on the CPU, or on what `$KSOM_TEST_DEVICE` names: `cuda`, `metal`, or `portable`,
+/// which is the CPU by candle's own operations alone.
+pub fn golden_device() -> Device {
+    static DEVICE: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
+    let open = || match std::env::var("KSOM_TEST_DEVICE").as_deref() {
+        Err(std::env::VarError::NotPresent) | Ok("cpu" | "portable") => Device::Cpu,
+        Ok("cuda") => Device::new_cuda(0).unwrap(),
+        Ok("metal") => Device::new_metal(0).unwrap(),
+        other => panic!("KSOM_TEST_DEVICE should be cpu, portable, cuda or metal, found {other:?}"),
+    };
+    DEVICE.get_or_init(open).clone()
+}
+
+/// The computing paths that this device has.
+pub fn golden_backends() -> &'static [Backend] {
+    let portable = std::env::var("KSOM_TEST_DEVICE").is_ok_and(|device| device == "portable");
+    if golden_device().is_cpu() && !portable { &BACKENDS } else { &BACKENDS[..1] }
+}
+
 /// The folder to look for golden files in: `$KSOM_GOLDEN`, or the copy in the repository. A packaged crate has neither.
 pub fn golden_dir() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os("KSOM_GOLDEN") {
@@ -20,9 +39,12 @@ pub fn golden_dir() -> Option<PathBuf> {
     own_golden_dir()
 }
 
-/// The copy in the repository, for tests of files that they know by name. A packaged crate has none.
+/// The copy in the repository, for tests of files that they know by name; where a test was taken elsewhere,
+/// `$KSOM_GOLDEN`. A packaged crate has neither.
 pub fn own_golden_dir() -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
+    let elsewhere = std::env::var_os("KSOM_GOLDEN").map(PathBuf::from).filter(|_| !repository.is_dir());
+    let dir = elsewhere.unwrap_or(repository);
     if !dir.is_dir() {
         println!("SKIPPED: no golden files at {}", dir.display());
         return None;
@@ -53,6 +75,13 @@ impl Golden {
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let config = &header.metadata().as_ref().unwrap_or_else(|| panic!("{name}: no metadata"))["config"];
         let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap();
+        let on_device = |tensor: Tensor| {
+            // Codes are u32 wherever they are computed with.
+            let codes = tensor.dtype() == DType::I64;
+            let tensor = if codes { tensor.to_dtype(DType::U32).unwrap() } else { tensor };
+            tensor.to_device(&golden_device()).unwrap()
+        };
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name, on_device(tensor))).collect();
         Self { config: serde_json::from_str(config).unwrap(), tensors, name }
     }
 
@@ -79,7 +108,9 @@ impl Golden {
 
 /// Numbers of any tensor, in order, in f64.
 pub fn numbers(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    // Not every device has f64.
+    let tensor = tensor.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// Compares within 1e-4 relative + 1e-5 absolute, and gives the largest share of that tolerance that was used.
@@ -122,9 +153,10 @@ pub fn build_from(
     state: &[(&'static str, Tensor)],
     backend: Backend,
 ) -> Result<Box<dyn Quantizer>> {
+    let device = state[0].1.device().clone();
     let state: HashMap<String, Tensor> =
         state.iter().map(|(name, tensor)| (name.to_string(), tensor.clone())).collect();
-    let mut quantizer = build(config, VarBuilder::from_tensors(state, DType::F32, &Device::Cpu))?;
+    let mut quantizer = build(config, VarBuilder::from_tensors(state, DType::F32, &device))?;
     quantizer.set_backend(backend)?;
     Ok(quantizer)
 }

@@ -4,13 +4,11 @@ use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 use ksom_datasets::loading::Converter;
 
+use crate::codes::batches::{groups, in_halves};
 use crate::codes::tiling::{Span, tiles};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::system::memory;
-
-/// Pictures go through the network together up to this many pixels.
-const PIXELS_PER_BATCH: usize = 1 << 18;
 
 /// The longest side of a decoded picture, as PNG has it.
 const MAX_SIDE: u32 = (1 << 31) - 64;
@@ -114,9 +112,14 @@ impl Model {
         let (columns, rows) = (padded[0].width() as usize / stride, padded[0].height() as usize / stride);
         let tiles = tiles(&self.config().architecture, rows, columns);
         if let [_] = tiles[..] {
-            let levels = self.encode(&self.pixels(&padded)?)?;
+            let encoded = in_halves(&padded, &mut |padded| {
+                let what = || format!("encoding {} pictures of {width}×{height} at once", padded.len());
+                let levels =
+                    self.encode(&self.pixels(padded)?).map_err(|error| error.while_computing(|| (what(), None)))?;
+                unstack(&levels, width, height)
+            })?;
             progress(1, 1);
-            return unstack(&levels, width, height);
+            return Ok(encoded);
         }
         padded.iter().map(|picture| self.encode_tiles(picture, (width, height), &tiles, progress)).collect()
     }
@@ -154,7 +157,11 @@ impl Model {
         let (columns, rows) = ((width as usize).div_ceil(stride), (height as usize).div_ceil(stride));
         let tiles = tiles(&self.config().architecture, rows, columns);
         if let [_] = tiles[..] {
-            let decoded = self.images(&self.decode(&stack(group)?)?)?;
+            let decoded = in_halves(group, &mut |group| {
+                let what = || format!("decoding {} pictures of {width}×{height} at once", group.len());
+                let pixels = self.decode(&stack(group)?).map_err(|error| error.while_computing(|| (what(), None)))?;
+                self.images(&pixels)
+            })?;
             progress(1, 1);
             return Ok(decoded.iter().map(|picture| crop(picture, (0, 0), (width, height))).collect());
         }
@@ -246,15 +253,6 @@ impl Model {
         let from = ((column.offset() * stride) as u32, (row.offset() * stride) as u32);
         Ok(crop(&decoded[0], from, ((column.len() * stride) as u32, (row.len() * stride) as u32)))
     }
-}
-
-/// Runs of neighbors of one size, none longer than a batch holds.
-fn groups<T>(items: &[T], size: impl Fn(&T) -> (u32, u32) + Copy) -> impl Iterator<Item = &[T]> {
-    items.chunk_by(move |a, b| size(a) == size(b)).flat_map(move |run| {
-        let (width, height) = size(&run[0]);
-        let pixels = (width as usize * height as usize).max(1);
-        run.chunks((PIXELS_PER_BATCH / pixels).max(1))
-    })
 }
 
 /// Repeats the last column and row until both sides are multiples of `stride`.
@@ -360,6 +358,32 @@ mod tests {
                 assert!(&model.decode_images(&alone).unwrap()[0] == decoded, "a picture decoded alone differs");
             }
         }
+    }
+
+    #[test]
+    fn where_memory_lacks_fewer_pictures_go_at_a_time() {
+        let full = || candle_core::Error::Cuda("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
+        let items: Vec<usize> = (0..23).collect();
+        for room in 1..=23 {
+            let mut most = 0;
+            let made = in_halves(&items, &mut |items| {
+                if items.len() > room {
+                    return Err(full().into());
+                }
+                most = most.max(items.len());
+                Ok(items.to_vec())
+            });
+            assert_eq!(made.unwrap(), items, "each once and in order");
+            assert!(2 * most >= room.min(12), "room for {room}, {most} at a time");
+        }
+        let alone = in_halves(&items, &mut |_| Err::<Vec<()>, _>(Error::from(full())));
+        assert!(matches!(alone, Err(Error::OutOfMemory { .. })), "{alone:?}");
+        let mut calls = 0;
+        let other = in_halves(&items, &mut |_| {
+            calls += 1;
+            Err::<Vec<()>, _>(Error::Invalid("other".into()))
+        });
+        assert!(matches!(other, Err(Error::Invalid(_))) && calls == 1, "only memory is worth another try");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Pictures to codes and back: pictures of any size, the files that hold codes, and codes moved on their map.
 
 mod arithmetic;
+mod batches;
 mod coding;
 pub(crate) mod file;
 mod given;

@@ -201,7 +201,8 @@ impl Seen {
         memory::require_for_pictures(pictures.len(), (width, height))?;
         let padded: Vec<RgbImage> = pictures.iter().map(|picture| pad_edges(picture, model.stride() as u32)).collect();
         let input = self.converter.to_tensor(&padded)?;
-        let output = model.forward(&input)?;
+        let what = || format!("measuring {} pictures of {width}×{height} at once", pictures.len());
+        let output = model.forward(&input).map_err(|error| error.while_computing(|| (what(), None)))?;
         let reconstruction = output.reconstruction.detach().to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
         let inside = |pixels: &Tensor| -> Result<Tensor> {
             Ok(pixels.narrow(2, 0, height as usize)?.narrow(3, 0, width as usize)?)

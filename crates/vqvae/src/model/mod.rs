@@ -4,6 +4,7 @@ pub(crate) mod config;
 pub(crate) mod network;
 pub(crate) mod parameters;
 pub(crate) mod part;
+mod probe;
 mod seen;
 mod work;
 
@@ -31,6 +32,7 @@ pub use config::{Architecture, ArchitectureKind, Level, Preprocessing, Provenanc
 pub use network::{ForwardOutput, LevelOutput};
 pub use parameters::Parameters;
 pub use part::Part;
+pub use probe::require_operations;
 pub use work::MultiplyAdds;
 
 /// A VQ-VAE or VQ-VAE-2 with its weights.

@@ -10,8 +10,25 @@ pub(crate) const FLOAT: u128 = 4;
 /// # Errors
 /// The system says that less is available. Where it does not say, nothing is refused.
 pub(crate) fn require(bytes: u64, what: impl FnOnce() -> String) -> Result<()> {
-    match available() {
-        Some(available) if bytes > available => Err(Error::Memory { what: what(), needed: bytes, available }),
+    check(available(), None, bytes, what, |_| None)
+}
+
+/// Refuses what needs more than is `available` on a device, or here; `in_parts` says into how many parts a batch can be cut
+/// so that it may fit into so many bytes.
+///
+/// # Errors
+/// It needs more.
+pub(crate) fn check(
+    available: Option<u64>,
+    device: Option<&'static str>,
+    bytes: u64,
+    what: impl FnOnce() -> String,
+    in_parts: impl FnOnce(u64) -> Option<usize>,
+) -> Result<()> {
+    match available {
+        Some(available) if bytes > available => {
+            Err(Error::Memory { what: what(), needed: bytes, available, device, accumulate: in_parts(available) })
+        }
         _ => Ok(()),
     }
 }
@@ -36,4 +53,25 @@ pub(crate) fn available() -> Option<u64> {
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn available() -> Option<u64> {
     Some((1 << 32) - ((std::arch::wasm32::memory_size(0) as u64) << 16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_the_devices_name() {
+        let room = |available, device, bytes| {
+            let what = || "training with 64 pictures at once".into();
+            check(available, device, bytes, what, |free| Some(free as usize / 1_000_000_000))
+        };
+        assert!(room(None, None, u64::MAX).is_ok());
+        assert!(room(Some(5), None, 5).is_ok());
+        let text = room(Some(2_000_000_000), Some("the CUDA device"), 3_000_000_000).unwrap_err().to_string();
+        for part in ["64 pictures", "3.0 GB of memory on the CUDA device", "2.0 GB", "in 2 parts"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let text = room(Some(2_000_000_000), None, 3_000_000_000).unwrap_err().to_string();
+        assert!(text.contains("3.0 GB of memory, 2.0 GB"), "{text}");
+    }
 }

@@ -3,29 +3,51 @@
 //! The estimates are lower bounds: nothing that would fit is refused. They keep a mistyped number or somebody else's
 //! configuration from bringing the machine to a halt.
 
+use candle_core::Device;
+
 use crate::error::Result;
 use crate::model::config::{ArchitectureKind, ModelConfig};
-use crate::system::memory::{FLOAT, require};
+use crate::system::device_memory;
+use crate::system::memory::FLOAT;
 use crate::training::recipe::TrainingRecipe;
 
-/// Refuses a training on pictures of `width` × `height` that does not fit into memory.
+/// Refuses a training on pictures of `width` × `height` that does not fit into the memory of `device`.
 ///
 /// # Errors
-/// The system says that less is available than it needs at least. Where it does not say, nothing is refused.
+/// The system or the device's driver says that less is available than it needs at least. Where it does not say, nothing
+/// is refused.
 pub fn require_for_training(
     config: &ModelConfig,
     training: &TrainingRecipe,
     (width, height): (u32, u32),
+    device: &Device,
 ) -> Result<()> {
-    let bytes = u64::try_from(training_bytes(config, training, (width, height))).unwrap_or(u64::MAX);
-    let part = training.batch_size / training.accumulate.max(1);
-    require(bytes, || {
+    let bytes = |accumulate| {
+        let training = TrainingRecipe { accumulate, ..training.clone() };
+        u64::try_from(training_bytes(config, &training, (width, height))).unwrap_or(u64::MAX)
+    };
+    let what = || {
         format!(
-            "training with hidden={}, num_codes={} and {part} pictures of {width}×{height} at once (batch_size / \
-             accumulate)",
-            config.architecture.hidden, config.quantizer.num_codes
+            "training with hidden={}, num_codes={} and {} pictures of {width}×{height} at once (batch_size / accumulate)",
+            config.architecture.hidden,
+            config.quantizer.num_codes,
+            training.batch_size / training.accumulate.max(1)
         )
-    })
+    };
+    let in_parts = |free| fewest_parts(training.batch_size, training.accumulate, |parts| bytes(parts) <= free);
+    device_memory::require(device, bytes(training.accumulate), what, in_parts)
+}
+
+/// The fewest parts of a batch, more than `now`, that fit: twice as many, and so on.
+fn fewest_parts(batch: usize, now: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
+    let mut parts = now.max(1);
+    while parts < batch {
+        parts = parts.saturating_mul(2).min(batch);
+        if fits(parts) {
+            return Some(parts);
+        }
+    }
+    None
 }
 
 /// Weights, gradients and two moments; a part's activations, which the backward pass needs again; a batch of pixels.
@@ -98,8 +120,19 @@ mod tests {
         let set = ["hidden=4096", "residual_layers=64", "residual_hidden=4096"].map(String::from);
         let recipe = Recipe::find("cifar10", &set).unwrap();
         let config = ModelConfig::new(recipe.architecture.clone(), recipe.quantizer.clone());
-        let refused = |recipe: &Recipe, size| require_for_training(&config, &recipe.training, size).unwrap_err();
+        let refused =
+            |recipe: &Recipe, size| require_for_training(&config, &recipe.training, size, &Device::Cpu).unwrap_err();
         assert!(refused(&recipe, (32, 32)).to_string().contains("hidden=4096"));
         assert!(refused(&recipe, (u32::MAX, u32::MAX)).to_string().contains("GB"));
+    }
+
+    #[test]
+    fn the_fewest_parts_that_fit_are_named() {
+        assert_eq!(fewest_parts(256, 1, |parts| 256 / parts <= 40), Some(8));
+        assert_eq!(fewest_parts(256, 4, |_| true), Some(8));
+        assert_eq!(fewest_parts(100, 64, |_| true), Some(100));
+        assert_eq!(fewest_parts(100, 100, |_| true), None);
+        assert_eq!(fewest_parts(100, 1, |_| false), None);
+        assert_eq!(fewest_parts(0, 0, |_| true), None);
     }
 }

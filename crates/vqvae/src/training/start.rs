@@ -96,7 +96,7 @@ impl Trainer {
             return Err(Error::TooFewImages { data: spec.to_string(), train: data.train.len(), valid });
         }
         let (architecture, quantizer) = (recipe.architecture.clone(), recipe.quantizer.clone());
-        check_memory(&ModelConfig::new(architecture, quantizer), &recipe, &data, &preprocess)?;
+        check_memory(&ModelConfig::new(architecture, quantizer), &recipe, &data, &preprocess, compute)?;
         let normalization = match recipe.data.normalization {
             NormalizationChoice::Measure => Normalization::measure(data.train.as_ref(), &preprocess)?,
             NormalizationChoice::Base => {
@@ -197,7 +197,7 @@ impl Trainer {
                 run.display()
             )));
         }
-        check_memory(&config, &recipe, &data, &preprocess)?;
+        check_memory(&config, &recipe, &data, &preprocess, compute)?;
         let origin = training_path(run);
         let weights = finite(state.model, &origin)?;
         let model = Model::from_tensors(&config, weights, &origin.display().to_string(), compute, true)?;
@@ -267,13 +267,19 @@ fn refuse_used(run: &Path) -> Result<()> {
 }
 
 /// Refuses a training that does not fit into memory. Pictures that are not brought to one size are all as the first.
-fn check_memory(config: &ModelConfig, recipe: &Recipe, data: &DataSet, preprocess: &Preprocess) -> Result<()> {
+fn check_memory(
+    config: &ModelConfig,
+    recipe: &Recipe,
+    data: &DataSet,
+    preprocess: &Preprocess,
+    compute: &Compute,
+) -> Result<()> {
     config.validate().map_err(Error::Invalid)?;
     let size = match preprocess.size() {
         Some(size) => size,
         None => data.train.size(0)?,
     };
-    require_for_training(config, &recipe.training, size)
+    require_for_training(config, &recipe.training, size, &compute.device)
 }
 
 /// The names of the training data, without the folders they lie in: the record goes where the model goes.

@@ -37,9 +37,11 @@ pub fn train_step(
     accumulate: usize,
 ) -> Result<StepOutcome> {
     let compute = model.compute().clone();
-    compute.run(|| {
-        step(model, optimizer, pixels, accumulate, &mut |model, part, share| model.lead_back(part, None, share))
-    })
+    compute
+        .run(|| {
+            step(model, optimizer, pixels, accumulate, &mut |model, part, share| model.lead_back(part, None, share))
+        })
+        .map_err(|error| with_batch(error, pixels, accumulate))
 }
 
 /// The same by a loss of the caller's.
@@ -53,7 +55,26 @@ pub fn train_step_with(
     accumulate: usize,
     loss: Loss,
 ) -> Result<StepOutcome> {
-    step(model, optimizer, pixels, accumulate, &mut |model, part, share| model.lead_back_with(part, share, loss))
+    let compute = model.compute().clone();
+    compute
+        .run_here(|| {
+            step(model, optimizer, pixels, accumulate, &mut |model, part, share| {
+                model.lead_back_with(part, share, loss)
+            })
+        })
+        .map_err(|error| with_batch(error, pixels, accumulate))
+}
+
+/// Says of a device that ran out of memory how large the parts of the batch were, and which would take half as much.
+fn with_batch(error: Error, pixels: &Tensor, accumulate: usize) -> Error {
+    error.while_computing(|| {
+        let [batch, _, height, width] = pixels.dims()[..] else { return ("a training step".into(), None) };
+        let at_once = batch.div_ceil(accumulate.max(1));
+        let what = format!(
+            "training on {at_once} pictures of {width}×{height} at once (a batch of {batch}, accumulate = {accumulate})"
+        );
+        (what, (accumulate < batch).then(|| (2 * accumulate).min(batch)))
+    })
 }
 
 /// How a part of a batch is led back, of which share of the batch it is.
