@@ -33,7 +33,7 @@ class Limits(PageTest):
             page = self.page()
             page.goto(site.address)
             # The time is the page's own, from the start of its loading.
-            page.wait_for_function("performance.getEntriesByName('reconstruction').length > 0")
+            page.wait_for_function("() => performance.getEntriesByName('reconstruction').length > 0")
             with site.lock:
                 sent = list(site.sent)
             seconds.append(page.evaluate("performance.getEntriesByName('reconstruction')[0].startTime") / 1000)
@@ -94,7 +94,7 @@ class Limits(PageTest):
         page.click("#add-model")
         page.fill("#hub-name", "owner/name")
         page.click("#hub-get")
-        page.wait_for_function("document.querySelector('#model-problem').textContent.includes('check the network')")
+        page.wait_for_function("() => document.querySelector('#model-problem').textContent.includes('check the network')")
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ class Page(PageTest):
         wanted = data(page, "codes")
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.click("#copy-link")
-        page.wait_for_function("document.querySelector('#status').textContent.startsWith('The link is copied')")
+        page.wait_for_function("() => document.querySelector('#status').textContent.startsWith('The link is copied')")
         link = page.evaluate("navigator.clipboard.readText()")
         self.assertTrue(link.startswith(self.served.address) and "image=chelsea" in link, link)
         again = self.open(link)

@@ -2,7 +2,6 @@
 
 import { placeColors, pack, ramp } from "./colors.js";
 import { drawBitmap, fit, mark } from "./draw.js";
-import { litCode } from "./picture_view.js";
 import { current, levelInfo, on, state, tell } from "./state.js";
 import { segments } from "./widgets.js";
 
@@ -119,7 +118,7 @@ export function describe(code) {
 }
 
 function drawCard() {
-  const code = state.hovered ?? litCode();
+  const code = state.hovered ?? state.chosen;
   const swatch = get("swatch").getContext("2d");
   swatch.clearRect(0, 0, 16, 16);
   if (code === null || !current()) {

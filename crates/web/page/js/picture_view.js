@@ -16,9 +16,10 @@ export function cellOnPicture() {
   return [downsample / state.picture.width, downsample / state.picture.height];
 }
 
-// The code whose cells are lit, or null.
+// The code whose cells are lit, or null. What is painted or moved is to be seen, not what was chosen for it.
 export function litCode() {
-  return state.hovered !== null && !state.place ? state.hovered : state.chosen;
+  if (state.hovered !== null && !state.place) return state.hovered;
+  return state.tool === "look" ? state.chosen : null;
 }
 
 function drawCodes() {
