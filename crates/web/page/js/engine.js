@@ -42,6 +42,7 @@ export class Engine {
     if (this.#spare) return;
     const spare = spawn();
     this.#spare = spare;
+    spare.onmessage = () => { spare.isReady = true; };
     spare.onerror = (event) => {
       event.preventDefault();
       if (this.#spare === spare) this.#spare = null;
@@ -86,6 +87,7 @@ export class Engine {
     this.prepareSpare();
   }
 
+  get canRestart() { return Boolean(this.#spare?.isReady); }
   get busy() { return this.#pending.size > 0; }
   get isLarge() { return this.memory > MUCH_MEMORY; }
 

@@ -6,9 +6,11 @@ import { mapOf, outline } from "./maps.js";
 import { state, tell } from "./state.js";
 
 const SLOT = "main";
-// Beside this side, pictures are small, and have a model of their own.
+// Up to this side, pictures are small, and have a model of their own.
 const SMALL_SIDE = 64;
 const SMALL_MODEL = "cifar10-ksom";
+// Pictures of more pixels take seconds.
+const SLOW_PIXELS = 2_000_000;
 const MAX_UNDONE = 30;
 // Codes of all snapshots together.
 const MAX_UNDONE_CODES = 8 << 20;
@@ -59,11 +61,10 @@ function send(source) {
 
 // Opens a picture: { name, bytes } or { name, data, width, height }, and `example`, its name among them.
 export async function open(source, options = {}) {
-  const mine = ++opening;
-  setState("working");
+  const mine = turn();
   tell("status", `Opening ${source.name}`);
   try {
-    if (decoding || engine.isLarge) restartEngine();
+    if (engine.canRestart && (engine.isLarge || engine.busy && isSlow())) engine.restart();
     const { width, height, shown } = await send(source);
     if (mine !== opening) return;
     state.picture = { name: source.name, example: source.example ?? null, width, height, source };
@@ -79,10 +80,15 @@ export async function open(source, options = {}) {
   }
 }
 
-function restartEngine() {
-  decoding = null;
+// Whether what the worker does for the picture is better broken off than waited for.
+const isSlow = () => state.picture && state.picture.width * state.picture.height > SLOW_PIXELS;
+
+// From now on, what was asked before is of no interest.
+function turn() {
+  decoding = painted = null;
   again = false;
-  engine.restart();
+  setState("working");
+  return ++opening;
 }
 
 // After an error. Where the worker has died, the new one gets what is on the page.
@@ -107,13 +113,12 @@ export async function choose(model) {
   const before = state.model;
   state.model = model;
   state.isModelChosen = true;
-  const mine = ++opening;
-  setState("working");
+  const mine = turn();
   tell("model");
   try {
-    if (decoding) {
-      restartEngine();
-      if (state.picture) await send(state.picture.source);
+    if (engine.canRestart && engine.busy && isSlow()) {
+      engine.restart();
+      await send(state.picture.source);
     }
     await loadModel(model);
     if (mine === opening && state.picture) await encode(mine);
@@ -183,8 +188,12 @@ async function decode(mine = opening) {
 // when all is shown.
 export function redecode() {
   if (!state.levels.length) return Promise.resolve();
-  if (decoding) again = true;
-  else decoding = decodeAll(opening);
+  if (decoding) {
+    again = true;
+  } else {
+    const mine = decodeAll(opening).finally(() => { if (decoding === mine) decoding = null; });
+    decoding = mine;
+  }
   return decoding;
 }
 
@@ -212,8 +221,6 @@ async function decodeAll(mine) {
     } while ((again || painted) && mine === opening);
   } catch (error) {
     if (mine === opening) await recover(error);
-  } finally {
-    if (mine === opening) decoding = null;
   }
 }
 

@@ -58,6 +58,14 @@ async function take(files) {
   }
 }
 
+// The two files of a model in a folder that was dropped.
+async function modelIn(folder) {
+  const file = (name) => new Promise((found) => folder.getFile(name, {}, (entry) => entry.file(found, () => found(null)), () => found(null)));
+  const files = await Promise.all(["config.json", "model.safetensors"].map(file));
+  if (files.includes(null)) throw new Error(`${folder.name} holds no model: expected config.json and model.safetensors in it`);
+  return files;
+}
+
 function beginCamera() {
   const dialog = get("camera-dialog");
   const video = get("video");
@@ -132,7 +140,10 @@ export function begin() {
     show();
     if (!isFiles(event)) return;
     event.preventDefault();
-    take(event.dataTransfer.files);
+    const folder = event.dataTransfer.items[0]?.webkitGetAsEntry?.();
+    const { files } = event.dataTransfer;
+    if (folder?.isDirectory) modelIn(folder).then(take, problem);
+    else take(files);
   });
   beginCamera();
 }

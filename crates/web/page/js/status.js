@@ -40,7 +40,7 @@ export function begin(engine) {
     const psnr = state.figures.psnr;
     get("status").textContent = `${name}, ${width}×${height}: ${Number.isFinite(psnr) ? `${psnr.toFixed(2)} dB` : "the same"} by ${state.model.name}.`;
   });
-  on("picture", () => { get("problem").hidden = true; });
+  on("picture reconstruction", () => { get("problem").hidden = true; });
   on("problem", (text) => {
     get("problem").hidden = !text;
     get("problem").firstElementChild.textContent = text;
