@@ -9,6 +9,7 @@ export class Engine {
   #module = null;
   #worker = null;
   #spare = null;
+  #ready = null;
   #pending = new Map();
   #loaded = new Map();
   #last = 0;
@@ -28,13 +29,26 @@ export class Engine {
     this.starts++;
     this.#loaded.clear();
     this.memory = 0;
-    worker.onmessage = ({ data }) => this.#answer(data);
+    let isAlive = worker.isReady;
+    worker.onmessage = ({ data }) => {
+      isAlive = true;
+      this.#answer(data);
+    };
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#die(event.message || "the page's worker could not be started: check the network");
+      if (isAlive) return this.#die(event.message || "the worker has died");
+      // Its script did not load: another one would fare no better, until something is asked again.
+      this.#worker = null;
+      this.#reject(new Error("the page's worker could not be started: check the network"));
     };
-    this.ready = this.#module.then((module) => this.ask("init", { module }));
-    this.ready.catch(() => {});
+    this.#ready = this.#module.then((module) => this.ask("init", { module }));
+    this.#ready.catch(() => {});
+  }
+
+  // Kept once the module runs.
+  get ready() {
+    if (!this.#worker) this.#start(spawn());
+    return this.#ready;
   }
 
   // Keeps a second worker at hand, whose script is loaded: without a network no other could be had.
@@ -69,18 +83,20 @@ export class Engine {
   }
 
   #die(message) {
+    this.#reject(new EngineDied(message));
+    this.restart();
+  }
+
+  #reject(error) {
     const waiting = [...this.#pending.values()];
     this.#pending.clear();
-    this.restart();
-    for (const { reject } of waiting) reject(new EngineDied(message));
+    for (const { reject } of waiting) reject(error);
   }
 
   // Ends whatever is computed, and begins anew without models and pictures.
   restart() {
-    this.#worker.terminate();
-    const died = new EngineDied("interrupted");
-    for (const { reject } of this.#pending.values()) reject(died);
-    this.#pending.clear();
+    this.#worker?.terminate();
+    this.#reject(new EngineDied("interrupted"));
     const next = this.#spare ?? spawn();
     this.#spare = null;
     this.#start(next);
@@ -92,6 +108,7 @@ export class Engine {
   get isLarge() { return this.memory > MUCH_MEMORY; }
 
   ask(op, args, transfer = []) {
+    if (!this.#worker) return Promise.reject(new EngineDied("the page's worker is gone"));
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { op, resolve, reject });

@@ -61,5 +61,9 @@ async function inflate(bytes) {
 // The compiled WebAssembly module.
 export async function fetchModule(told) {
   const bytes = await inflate(await fetchBytes("pkg/ksom_web_bg.wasm.gz", "the WebAssembly module", told));
-  return WebAssembly.compile(bytes);
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (error) {
+    throw new Error(`this browser cannot run the page's WebAssembly, which needs SIMD: use a newer one (${error.message})`);
+  }
 }
