@@ -23,6 +23,9 @@ mod allocator;
 pub mod codes;
 pub mod failure;
 pub mod model;
+// The page holds the module as it is built: the module cannot hold the page.
+#[cfg(not(target_arch = "wasm32"))]
+pub mod page;
 pub mod picture;
 
 use wasm_bindgen::prelude::wasm_bindgen;
