@@ -8,7 +8,7 @@ use ksom_datasets::{DecodeOptions, PictureFiles, ReadAhead};
 use ksom_vqvae::candle_core::{DType, Device, Storage, Tensor};
 use ksom_vqvae::hub::{HubModel, HubName};
 use ksom_vqvae::image::{RgbImage, RgbaImage};
-use ksom_vqvae::system::parse_device;
+use ksom_vqvae::system::open_device;
 use ksom_vqvae::{Compute, Error, Hub, ImageCodes, ModelConfig, zoo};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -36,7 +36,7 @@ pub struct Model {
 }
 
 fn place(device: &str, portable: bool) -> Result<Compute, Error> {
-    let compute = Compute::new(parse_device(device)?, DType::F32);
+    let compute = Compute::new(open_device(device)?.device, DType::F32);
     Ok(if portable { compute.portable() } else { compute })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ksom_datasets::sets::OnUnreadable;
 use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::candle_core::DType;
-use ksom_vqvae::system::{Pool, parse_device};
+use ksom_vqvae::system::{Pool, open_device};
 use ksom_vqvae::training::{Base, DataAccess, RECIPES};
 use ksom_vqvae::{Compute, Error, Event, Flow, Model, Recipe, Trainer};
 use pyo3::prelude::*;
@@ -37,7 +37,7 @@ struct Asked {
 
 impl Asked {
     fn compute(&self) -> Result<Compute, Error> {
-        Ok(Compute::new(parse_device(&self.device)?, DType::F32))
+        Ok(Compute::new(open_device(&self.device)?.device, DType::F32))
     }
 
     fn access(&self) -> DataAccess {
@@ -176,7 +176,12 @@ fn ask(event: Value, tell: &Sender<Value>, answers: &Receiver<Flow>) -> Flow {
 
 /// Hands events to `on_event` until the training has ended, and looks at signals meanwhile. After an exception the
 /// training is told to stop, which writes a checkpoint; the exception is given then.
-fn attend(py: Python<'_>, told: &Receiver<Value>, answer: &Sender<Flow>, on_event: &Bound<'_, PyAny>) -> PyResult<()> {
+fn attend(
+    py: Python<'_>,
+    told: &mut Receiver<Value>,
+    answer: &Sender<Flow>,
+    on_event: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     let mut raised = Ok(());
     loop {
         let told = &mut *told;
