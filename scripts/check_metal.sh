@@ -7,7 +7,7 @@
 # Debian packages a Rust compiler with its library's source (rustc-web, rust-web-src). They are downloaded with apt-get and
 # unpacked, not installed; the standard library for the Mac is compiled from that source. Everything is written in
 # FOLDER, target/check-metal by default. That compiler is older than the one the workspace asks for, and what reaches the
-# network needs the newer one: the features candle-datasets and hub are left out.
+# network needs the newer one: the features candle-datasets and hub are left out. CARGO names another cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -54,11 +54,11 @@ WRAPPER
 chmod +x "$folder/rustc" "$folder/cc" "$folder/ar"
 mkdir -p "$folder/sdk"
 
-export RUSTC=$folder/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$folder/check SDKROOT=$folder/sdk
+export RUSTC=$folder/rustc RUSTC_BOOTSTRAP=1 SDKROOT=$folder/sdk
 # sha2's own code for ARM uses intrinsics as safe functions, which they have only since become.
 export CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS='--cfg sha2_backend="soft"'
 export CC_aarch64_apple_darwin=$folder/cc CXX_aarch64_apple_darwin=$folder/cc AR_aarch64_apple_darwin=$folder/ar
-cargo check --locked --ignore-rust-version -Zbuild-std --target "$target" --workspace --all-targets \
+${CARGO:-cargo} check --target-dir "$folder/check" --locked --ignore-rust-version -Zbuild-std --target "$target" --workspace --all-targets \
     --no-default-features --features metal,accelerate,parquet
 echo "features metal, accelerate and parquet for $target: all crates, tests, examples and benches compile" \
     "($((SECONDS - started)) s)"

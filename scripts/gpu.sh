@@ -72,6 +72,7 @@ pack() {
     fetch_toolkit
     build_programs bin --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cuda
     build_programs bin-cudnn --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cudnn
+    strip "$folder"/package/bin*/*
     local program
     for program in "$folder"/package/bin*/*; do check_libraries "$program"; done
     for program in "$folder"/package/bin*/ksom; do check_start "$program"; done

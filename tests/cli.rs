@@ -8,6 +8,9 @@ mod codes;
 mod environment;
 #[path = "cli/experiment.rs"]
 mod experiment;
+#[cfg(feature = "onnx")]
+#[path = "cli/export.rs"]
+mod export;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/figures.rs"]

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::arguments::GlobalArgs;
 use crate::commands::{
-    bench, compare, convert, decode, encode, eval, experiment, finetune, info, list, map, neighborhood, perturb, plot,
-    pull, push, reconstruct, train, usage,
+    bench, compare, convert, decode, encode, eval, experiment, export, finetune, info, list, map, neighborhood,
+    perturb, plot, pull, push, reconstruct, train, usage,
 };
 
 /// Turn pictures into discrete codes and back with Kohonen VQ-VAEs: train, fine-tune, encode, decode, inspect.
@@ -40,4 +40,5 @@ pub enum Command {
     Pull(pull::PullArgs),
     Push(push::PushArgs),
     Convert(convert::ConvertArgs),
+    Export(export::ExportArgs),
 }

@@ -81,5 +81,6 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Pull(args) => output::print(&commands::pull::run(args, &settings)?, &settings),
         Command::Push(args) => output::print(&commands::push::run(args, &settings)?, &settings),
         Command::Convert(args) => output::print(&commands::convert::run(args, &settings)?, &settings),
+        Command::Export(args) => output::print(&commands::export::run(args, &settings)?, &settings),
     }
 }

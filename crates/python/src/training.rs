@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// What all trainings are asked for.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Asked {
+pub struct Asked {
     recipe: Option<String>,
     data: Option<String>,
     out: PathBuf,

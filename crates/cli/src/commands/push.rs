@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_vqvae::hub::{CardOptions, HubName, PushOptions};
+use ksom_vqvae::hub::{CardOptions, HubName, PackOptions, PushOptions};
 use serde::Serialize;
 
 use crate::failure::Usage;
@@ -16,11 +16,11 @@ use crate::settings::Settings;
 #[command(after_help = "Examples:
   ksom push runs/mine owner/model --dry-run
   ksom push runs/mine owner/model --private --license mit
-  ksom push photos-ksom owner/model
+  ksom push photos-ksom owner/model --onnx
 
 Needs a token with write access: HF_TOKEN, or that stored by `hf auth login`. What goes is config.json,
-model.safetensors, metrics.jsonl if there is one, and README.md: yours, or else a model card made of the configuration
-and the recorded metrics.")]
+model.safetensors, metrics.jsonl if there is one, README.md: yours, or else a model card made of the configuration and
+the recorded metrics, and with --onnx the model as ONNX files, which the card says how to run.")]
 pub struct PushArgs {
     /// A model directory, such as a run directory; the name of a built-in model; or owner/name[@revision] on the Hub
     #[arg(value_name = "MODEL")]
@@ -49,6 +49,9 @@ pub struct PushArgs {
     /// The model on the Hub that this one was tuned from, for the model card, where that was tuned from a folder
     #[arg(long, value_name = "NAME")]
     base_model: Option<HubName>,
+    /// Add the model as ONNX files, onnx/encoder.onnx and onnx/decoder.onnx, made for it as `ksom export` makes them
+    #[arg(long)]
+    onnx: bool,
     /// Print what would be uploaded, and upload nothing
     #[arg(long)]
     dry_run: bool,
@@ -86,7 +89,8 @@ pub fn run(args: PushArgs, settings: &Settings) -> Result<PushReport> {
         Some(revision) => args.name.at(revision)?,
         None => args.name,
     };
-    let options = CardOptions { license: args.license, datasets: args.dataset, base_model: args.base_model };
+    let card = CardOptions { license: args.license, datasets: args.dataset, base_model: args.base_model };
+    let options = PackOptions { card, onnx: args.onnx };
     let package = models::find(&args.model, settings)?.pack(&name, &options)?;
     let files = package.files().iter().map(|file| UploadedFile {
         path: file.path,
