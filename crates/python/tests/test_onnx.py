@@ -7,8 +7,8 @@ from support import IMAGES, MODELS, noise
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (pip install onnxruntime)")
 
-#: Distances that agree to this decide nothing.
-TIE = 1e-5
+#: Codes may differ where two distances agree to 1e-5 (scripts/onnx_check.py looks at each): hardly ever.
+MOST = 1e-4
 
 
 def sessions(model, folder, **options):
@@ -41,8 +41,7 @@ def test_codes_and_pixels_are_the_same(name, tmp_path):
         there = model.decode(expected if len(expected) > 1 else expected["codes"])
         assert np.abs(decoded - there).max() <= 0.5 + 255 * 1e-4
     print(f"{name}: {differ} of {total} codes differ")
-    # Each that differs is a tie, of which scripts/onnx_check.py counts every one: there are next to none.
-    assert differ <= total * TIE * 10
+    assert differ <= total * MOST
 
 
 def test_weights_as_float16(small, tmp_path):
