@@ -8,6 +8,7 @@ use ksom_datasets::{DecodeOptions, PictureFiles, ReadAhead};
 use ksom_vqvae::candle_core::{DType, Device, Storage, Tensor};
 use ksom_vqvae::hub::{HubModel, HubName};
 use ksom_vqvae::image::{RgbImage, RgbaImage};
+use ksom_vqvae::onnx::{self, ExportOptions, Precision};
 use ksom_vqvae::system::open_device;
 use ksom_vqvae::{Compute, Error, Hub, ImageCodes, ModelConfig, zoo};
 use pyo3::prelude::*;
@@ -132,6 +133,25 @@ impl Model {
     /// Writes a model directory, with weights as f16 if `half`.
     fn save(&self, py: Python<'_>, folder: PathBuf, half: bool) -> PyResult<()> {
         detached(py, || self.model.save(&folder, if half { DType::F16 } else { DType::F32 }))
+    }
+
+    /// Writes `encoder.onnx` and `decoder.onnx`; gives their paths. `half` keeps weights in f16, `computes_half` computes
+    /// in f16, too.
+    fn export_onnx(
+        &self,
+        py: Python<'_>,
+        folder: PathBuf,
+        (half, computes_half): (bool, bool),
+        normalization: bool,
+    ) -> PyResult<Vec<PathBuf>> {
+        let precision = match (half, computes_half) {
+            (_, true) => Precision::Half,
+            (true, false) => Precision::HalfWeights,
+            (false, false) => Precision::F32,
+        };
+        let options = ExportOptions { name: self.name.clone(), precision, normalization };
+        let files = detached(py, || onnx::export(&self.model, &folder, &options))?;
+        Ok(files.iter().map(|file| folder.join(file.name)).collect())
     }
 
     /// The codebook of a level.

@@ -155,6 +155,19 @@ class Model:
         """Writes a model directory, ``config.json`` and ``model.safetensors``; ``half`` stores weights as float16."""
         self._native.save(os.fspath(folder), half)
 
+    def export_onnx(
+        self, folder: Union[str, os.PathLike], *, half: bool = False, dtype: str = "f32", normalization: bool = True
+    ) -> List[str]:
+        """Writes ``encoder.onnx`` and ``decoder.onnx`` for other runtimes, and gives their paths.
+
+        ``half`` stores weights as float16; ``dtype="f16"`` computes in it, too, and some codes differ. Without
+        ``normalization`` pixels are in the network's units outside. docs/onnx.md has the files' interface.
+        """
+        if dtype not in ("f32", "f16"):
+            raise InvalidError(f"dtype is f32 or f16, found {dtype}")
+        written = self._native.export_onnx(os.fspath(folder), (half, dtype == "f16"), normalization)
+        return [os.fspath(path) for path in written]
+
     def __repr__(self) -> str:
         return f"Model({self.name!r}, {self.num_codes} codes on a grid of {'×'.join(map(str, self.grid))})"
 
