@@ -6,7 +6,7 @@
 #
 # candle's kernels are left out: a stand-in for `nvcc` writes empty outputs. With --compiler, NVIDIA's compiler is fetched
 # from PyPI (needs Python with pip, and a C++ compiler) and compiles them for compute capability 8.0 first. Nothing is
-# linked: that needs the driver's libraries. Everything is written in FOLDER, target/check-cuda by default.
+# linked: scripts/gpu.sh does that. Everything is written in FOLDER, target/check-cuda by default. CARGO names another cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,8 @@ started=$SECONDS
 
 if [ -z "$compiler" ]; then
     what="kernels left out"
-    export CUDA_HOME=$folder NVCC=$folder/nvcc CARGO_TARGET_DIR=$folder/check
+    export CUDA_HOME=$folder NVCC=$folder/nvcc
+    target=$folder/check
     mkdir -p "$folder/include"
     # Takes the arguments of nvcc that candle's build uses, and creates the files that they name.
     cat > "$NVCC" <<'STAND_IN'
@@ -43,12 +44,13 @@ else
     what="kernels compiled by NVIDIA's compiler"
     export CUDA_HOME=$folder/python/nvidia/cu13
     # A folder of its own: outputs of the stand-in would count as up to date.
-    export NVCC=$CUDA_HOME/bin/nvcc CARGO_TARGET_DIR=$folder/compiled
+    export NVCC=$CUDA_HOME/bin/nvcc
+    target=$folder/compiled
     [ -x "$NVCC" ] || "${PYTHON:-python3}" -m pip install --quiet --no-deps --target "$folder/python" \
         nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-runtime==13.0.96 \
         nvidia-cuda-cccl==13.0.85
 fi
 for feature in cuda cudnn; do
-    cargo check --locked --workspace --all-targets --features "$feature"
+    ${CARGO:-cargo} check --target-dir "$target" --locked --workspace --all-targets --features "$feature"
 done
 echo "features cuda and cudnn, $what: all crates, tests, examples and benches compile ($((SECONDS - started)) s)"

@@ -7,7 +7,7 @@
 # Debian packages a Rust compiler with its library's source (rustc-web, rust-web-src). They are downloaded with apt-get and
 # unpacked, not installed; the standard library for the Mac is compiled from that source. Everything is written in
 # FOLDER, target/check-metal by default. That compiler is older than the one the workspace asks for, and what reaches the
-# network needs the newer one: the features candle-datasets and hub are left out.
+# network needs the newer one: the features candle-datasets and hub are left out. CARGO names another cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,26 +17,8 @@ folder=$(cd "${1:-target/check-metal}" && pwd)
 started=$SECONDS
 target=aarch64-apple-darwin
 
-if [ ! -x "$folder/debian/usr/bin/rustc" ]; then
-    library=$(apt-cache depends rustc-web libstd-rust-web-dev | sed -n 's/^ *Depends: \(libstd-rust-web-[0-9.]*\)$/\1/p' | head -1)
-    llvm=$(apt-cache depends "$library" | sed -n 's/^ *Depends: \(libllvm[0-9]*\)$/\1/p' | head -1)
-    mkdir -p "$folder/packages"
-    (cd "$folder/packages" && apt-get download -q rustc-web rust-web-src libstd-rust-web-dev "$library" "$llvm")
-    for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder/debian"; done
-fi
-
-# What has become stable since that compiler is switched on: in the language and the core library for every crate, in the
-# standard library for ours.
-cat > "$folder/rustc" <<WRAPPER
-#!/bin/sh
-export LD_LIBRARY_PATH="$folder/debian/usr/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
-features=let_chains,if_let_guard,target_feature_11,unsigned_is_multiple_of,slice_as_chunks,unbounded_shifts,float_next_up_down
-case "\${CARGO_MANIFEST_DIR:-$folder/debian}:\${CARGO_PKG_NAME:-}:\$*" in
-"$folder/debian"*|*rustc-dep-of-std*) exec "$folder/debian/usr/bin/rustc" "\$@" ;;
-*:ksom-*:*) features=\$features,file_lock,panic_payload_as_str ;;
-esac
-exec "$folder/debian/usr/bin/rustc" "\$@" "-Zcrate-attr=feature(\$features)" -Astable_features
-WRAPPER
+source scripts/debian_rust.sh
+debian_rust "$folder"
 # C code of dependencies cannot be compiled without Apple's headers; type-checking Rust does not need it.
 cat > "$folder/cc" <<'WRAPPER'
 #!/bin/sh
@@ -51,14 +33,14 @@ cat > "$folder/ar" <<'WRAPPER'
 #!/bin/sh
 for file; do case $file in *.a) : > "$file" ;; esac; done
 WRAPPER
-chmod +x "$folder/rustc" "$folder/cc" "$folder/ar"
+chmod +x "$folder/cc" "$folder/ar"
 mkdir -p "$folder/sdk"
 
-export RUSTC=$folder/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$folder/check SDKROOT=$folder/sdk
+export SDKROOT=$folder/sdk
 # sha2's own code for ARM uses intrinsics as safe functions, which they have only since become.
 export CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS='--cfg sha2_backend="soft"'
 export CC_aarch64_apple_darwin=$folder/cc CXX_aarch64_apple_darwin=$folder/cc AR_aarch64_apple_darwin=$folder/ar
-cargo check --locked --ignore-rust-version -Zbuild-std --target "$target" --workspace --all-targets \
+${CARGO:-cargo} check --target-dir "$folder/check" --locked --ignore-rust-version -Zbuild-std --target "$target" --workspace --all-targets \
     --no-default-features --features metal,accelerate,parquet
 echo "features metal, accelerate and parquet for $target: all crates, tests, examples and benches compile" \
     "($((SECONDS - started)) s)"

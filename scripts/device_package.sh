@@ -20,8 +20,6 @@ for line in open(sys.argv[1]):
             name = "golden-models" if "ksom-vqvae" in message["package_id"] else "golden-quantizers"
         shutil.copy(message["executable"], f"{sys.argv[2]}/{name}")
 COPY
-    local program
-    for program in ksom training_plan golden-models golden-quantizers; do strip "$bin/$program"; done
 }
 
 # Puts beside them what they need.

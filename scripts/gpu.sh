@@ -49,11 +49,12 @@ fetch_toolkit() {
 
 # Whatever a program asks for is on every Linux machine, or NVIDIA's.
 check_libraries() {
-    local program=$1 library
+    local program=$1 library found
+    found=$(ldd "$program")
     for library in $(objdump -p "$program" | sed -n 's/^ *NEEDED *//p'); do
         case $library in
         libcuda.so.1 | libcudart.so.13 | libcublas.so.13 | libcublasLt.so.13 | libcurand.so.10 | libnvrtc.so.13 | libcudnn.so.9) ;;
-        *) ldd "$program" | grep -q "$library.*=> /\|/$library " || { echo "$program asks for $library" >&2; exit 1; } ;;
+        *) case $found in *"$library => /"* | *"/$library "*) ;; *) echo "$program asks for $library" >&2; exit 1 ;; esac ;;
         esac
     done
 }
@@ -72,6 +73,7 @@ pack() {
     fetch_toolkit
     build_programs bin --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cuda
     build_programs bin-cudnn --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cudnn
+    strip "$folder"/package/bin*/*
     local program
     for program in "$folder"/package/bin*/*; do check_libraries "$program"; done
     for program in "$folder"/package/bin*/ksom; do check_start "$program"; done

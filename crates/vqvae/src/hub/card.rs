@@ -72,8 +72,10 @@ pub(crate) fn write_card(
          From Rust (crate `ksom-vqvae`, feature `hub`):\n\n```rust\n\
          let model = ksom_vqvae::Model::from_pretrained(\"{repository}\", &ksom_vqvae::Compute::cpu())?;\n\
          let codes = model.encode_images(&pictures)?;\n```\n\n\
+         From Python (package `ksom`):\n\n```python\n\
+         codes = ksom.Model.from_pretrained(\"{repository}\").encode([\"photo.jpg\"])\n```\n\n\
          The weights are plain safetensors with the tensor names of the paper's own PyTorch code; \
-         [ksom_torch.py](https://github.com/ksom-rs/ksom/blob/main/examples/python/ksom_torch.py) loads them in PyTorch.\n\n",
+         [ksom.torch](https://github.com/ksom-rs/ksom/blob/main/docs/python.md) loads them in PyTorch.\n\n",
         repository = name.repository()
     );
     if onnx {
