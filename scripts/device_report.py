@@ -44,7 +44,7 @@ class Report:
     """Lines of Markdown, and whether all is as it should be."""
 
     def __init__(self):
-        self.lines, self.failed = [], []
+        self.lines, self.failed, self.left_out = [], [], []
 
     def say(self, line=""):
         print(line, flush=True)
@@ -287,17 +287,19 @@ def speed(bench, report):
                 parts = [part for part in parts if part != "train"]
             # Training alone, for its memory.
             for group in [[part] for part in parts if part == "train"] + [[part for part in parts if part != "train"]]:
-                rows += time_group(bench, programs, case, group, dtype, seconds) if group else []
+                rows += time_group(bench, report, programs, case, group, dtype, seconds) if group else []
     header = ["images/s", *programs, "ratio", "MiB of the card" if args.device == "cuda" else "MiB", "in PyTorch, least"]
     report.table(header, rows)
 
 
-def time_group(bench, programs, case, parts, dtype, seconds):
+def time_group(bench, report, programs, case, parts, dtype, seconds):
     """A row for each part of a case; programs that fail or that there is no time for have none."""
     rates, memories = {}, {}
     for name, (program, ksom) in programs.items():
+        what = f"{name}, {case}, {dtype}: {', '.join(parts)}"
         limit = min(bench.left(), 120)
         if limit < 10:
+            report.left_out.append(f"{what} (no time was left)")
             continue
         portable = bench.args.device == "cpu"
         how = argparse.Namespace(
@@ -307,7 +309,9 @@ def time_group(bench, programs, case, parts, dtype, seconds):
             rates[name], host, card = measure(program, str(ksom), case, parts, how)
             memories[name] = card if card is not None else host
         except Failed as error:
-            print(f"{name}, {case}, {', '.join(parts)}: {last_line(error)}", flush=True)
+            report.left_out.append(f"{what} ({last_line(error)})")
+            if program == "ksom" and limit >= 120:
+                report.check(False, what)
     rows = []
     for part in parts:
         cell = lambda name: f"{rates[name][part]:.1f}" if name in rates else "–"
@@ -340,7 +344,9 @@ def main():
         describe_machine(bench, report)
         for part in [golden, half_precision, training, speed]:
             part(bench, report)
-    report.say(f"Not as it should be: {', '.join(report.failed)}." if report.failed else "All is as it should be.")
+    for what in report.left_out:
+        report.say(f"- not measured: {what}")
+    report.say(f"Not as it should be: {', '.join(report.failed)}." if report.failed else "All that was tried is as it should be.")
     args.out.write_text("\n".join(report.lines) + "\n")
     sys.exit(bool(report.failed))
 
