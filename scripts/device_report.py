@@ -3,7 +3,7 @@ PyTorch from the same weights, speed and memory beside PyTorch.
 
     python scripts/device_report.py --device cuda|metal|cpu [--short] [--minutes 9.5] [--out report.md]
 
-It runs in a package as scripts/gpu.sh and scripts/metal.sh make it: `bin` with the programs (and `bin-cudnn`), `golden`,
+It runs in a package as scripts/gpu.sh and scripts/metal.sh make it: `bin` with the programs, `golden`,
 `images`, and these scripts. Python's own library is enough; what is compared with PyTorch is left out, and said so, where
 PyTorch is not there. Ends with 1 if something is not as it should be. On the CPU, which is for trying the way there, ksom
 computes by candle's own operations.
@@ -69,8 +69,6 @@ class Bench:
     def __init__(self, args, work):
         self.args, self.work, self.ends = args, work, time.monotonic() + 60 * args.minutes
         self.programs = {"ksom": HERE / "bin"}
-        if (HERE / "bin-cudnn").is_dir() and args.device == "cuda":
-            self.programs["ksom, cuDNN"] = HERE / "bin-cudnn"
         self.missing = [name for name in PEER if importlib.util.find_spec(name) is None]
 
     def left(self):

@@ -59,8 +59,20 @@ use crate::{bail, DType, Layout, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::OnceLock;
 
+/// Writes what is asked of a device to the file `$STRICT_TRACE`, a line each.
+pub(crate) fn trace(what: &str) -> Result<()> {
+    use std::io::Write;
+    static FILE: OnceLock<Option<std::fs::File>> = OnceLock::new();
+    let file = FILE.get_or_init(|| std::fs::File::create(std::env::var_os("STRICT_TRACE")?).ok());
+    if let Some(mut file) = file.as_ref() {
+        file.write_all(format!("{what}\n").as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Counts an operation that allocates. Number `$STRICT_FULL_AT` finds the device full.
-pub(crate) fn allocate() -> Result<()> {
+pub(crate) fn allocate(op: &str) -> Result<()> {
+    trace(op)?;
     static FULL_AT: OnceLock<Option<u64>> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let full_at = FULL_AT.get_or_init(|| std::env::var("STRICT_FULL_AT").ok()?.parse().ok());
@@ -117,6 +129,7 @@ def insert(function, *checks):
     found = re.search(rf"    fn {function}\b[^{{]*?-> Result<[^{{]*>\s*\{{\n", text)
     if not found:
         sys.exit(f"{backend}: expected a function {function}: this candle is another one than the script knows")
+    checks = [check.replace("allocate()", f'allocate("{function}")') for check in checks]
     lines = "".join(f"        crate::strict::{check}?;\n" for check in checks)
     text = text[: found.end()] + lines + text[found.end() :]
 
@@ -127,7 +140,9 @@ for name in ["cmp", "affine", "powf", "elu", "binary_impl", "index_select", "gat
     insert(name, "allocate()", f'type_of("{name}", self.dtype())')
 insert("where_cond", "allocate()", 'type_of("where_cond", t.dtype())')
 for name in ["scatter_set", "scatter_add_set"]:
-    insert(name, f'type_of("{name}", self.dtype())')
+    insert(name, f'trace("{name}")', f'type_of("{name}", self.dtype())')
+for name in ["copy2d", "copy_strided_src", "const_set"]:
+    insert(name, f'trace("{name}")')
 # The magnitude and sum of weights in f64 is how they are seen to be finite, on the host.
 insert("unary_impl", "allocate()", 'type_of("unary", if B::NAME == "abs" { DType::F32 } else { self.dtype() })')
 insert("matmul", "allocate()", 'type_of("matmul", self.dtype())', 'operand("left side", lhs_l, bmnk.1, bmnk.3)',
@@ -141,6 +156,11 @@ for name in ["conv_transpose1d", "conv_transpose2d"]:
 for name in ["zeros_impl", "rand_uniform", "rand_normal"]:
     insert(name, "allocate()")
 backend.write_text(head + text)
+tensor = strict / "src/tensor.rs"
+text = tensor.read_text()
+for name in ["to_scalar", "to_vec1", "to_vec2", "to_vec3"]:
+    insert(name, 'trace("read back")')
+tensor.write_text(text)
 with open(strict / "src/strict.rs", "a") as file:
     file.write('''
 pub(crate) fn refused(op: &str) -> Result<()> {
@@ -159,16 +179,42 @@ tests=(--test golden)
 echo "== golden files and training steps"
 KSOM_TEST_DEVICE=portable "$cargo" test "${strict[@]}" -p ksom-quantizers -p ksom-vqvae "${tests[@]}"
 
-echo "== a device that is full"
 "$cargo" build "${strict[@]}" -p ksom-cli --no-default-features --bin ksom
+# The arguments of a small training, and its run directory.
+train() {
+    "$folder/build/release/ksom" train --portable --device cpu --recipe cifar10 --data folder:examples/images \
+        --out "$folder/run" --set size=[32,32] --set valid_fraction=0.4 --set batch_size=4 --set hidden=8 \
+        --set residual_hidden=4 --set num_codes=16 --set dim=4 "$@"
+}
+
+echo "== what a training step asks of a device"
+for kind in vqvae vqvae2; do
+    # By how much a step more adds to it.
+    for steps in 2 3; do
+        rm -rf "$folder/run"
+        STRICT_TRACE=$folder/trace-$steps train --set "architecture.kind=$kind" --set steps=$steps > "$folder/stdout" 2> "$folder/stderr"
+    done
+    "$python" - "$kind" "$folder"/trace-{2,3} <<'COUNT'
+import sys
+from collections import Counter
+
+kind, *traces = sys.argv[1:]
+two, three = (Counter(open(trace).read().splitlines()) for trace in traces)
+step = {what: three[what] - two[what] for what in three}
+readbacks = step.pop("read back", 0)
+by_kind = ", ".join(f"{count} {what}" for what, count in sorted(step.items(), key=lambda item: -item[1]) if count)
+print(f"{kind}: {sum(step.values())} operations and {readbacks} readbacks a step ({by_kind})")
+if readbacks > 2:
+    sys.exit(f"{kind}: a training step should read from the device twice at the most, and reads {readbacks} times")
+COUNT
+done
+
+echo "== a device that is full"
 full_at=1 full=0 in_steps=0
 while :; do
     run=$folder/run
     rm -rf "$run"
-    if STRICT_FULL_AT=$full_at "$folder/build/release/ksom" train --portable --device cpu --recipe cifar10 --out "$run" \
-        --data folder:examples/images --set size=[32,32] --set valid_fraction=0.4 --set steps=2 --set batch_size=4 \
-        --set accumulate=2 --set hidden=8 --set residual_hidden=4 --set num_codes=16 --set dim=4 \
-        > "$folder/stdout" 2> "$folder/stderr"; then
+    if STRICT_FULL_AT=$full_at train --set steps=2 --set accumulate=2 > "$folder/stdout" 2> "$folder/stderr"; then
         # So many allocations are not made: nothing is left to try.
         [ "$in_steps" -gt 20 ] || { echo "only $in_steps of $full allocations that failed were in training steps" >&2; exit 1; }
         echo "strict candle: passed; $full allocations that failed, $in_steps of them in training steps, were told" \

@@ -8,6 +8,12 @@ mod codes;
 mod environment;
 #[path = "cli/experiment.rs"]
 mod experiment;
+#[cfg(feature = "explore")]
+#[path = "cli/explore.rs"]
+mod explore;
+#[cfg(feature = "onnx")]
+#[path = "cli/export.rs"]
+mod export;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/figures.rs"]
@@ -51,6 +57,9 @@ mod pictures;
 mod pretrained;
 #[path = "cli/resume.rs"]
 mod resume;
+#[cfg(all(feature = "explore", feature = "hub"))]
+#[path = "cli/spaces.rs"]
+mod spaces;
 #[path = "cli/support.rs"]
 mod support;
 #[path = "cli/training.rs"]

@@ -78,6 +78,48 @@ fn a_built_in_model_can_be_pushed() {
     assert!(error.contains("cifar11-ksom") && error.contains("cifar10-ksom"), "{error}");
 }
 
+#[cfg(feature = "onnx")]
+#[test]
+fn onnx_files_go_along_and_the_card_says_how_to_run_them() {
+    let (mut space, server) = at_a_hub();
+    space.set("HF_TOKEN", OWNER_TOKEN);
+    let dry = space.json(&["push", "run", "owner/tiny", "--onnx", "--dry-run"]);
+    let pushed = space.json(&["push", "run", "owner/tiny", "--onnx"]);
+    assert_eq!(dry["files"], pushed["files"]);
+    assert_eq!(
+        server.files("owner/tiny", "main"),
+        ["README.md", "config.json", "metrics.jsonl", "model.safetensors", "onnx/decoder.onnx", "onnx/encoder.onnx"]
+    );
+    let file = |name: &str| server.file("owner/tiny", "main", name).unwrap();
+    // As the command exports them, but for the name.
+    std::fs::rename(space.path("run"), space.path("tiny")).unwrap();
+    space.ok(&["export", "tiny", "--onnx", "out"]);
+    for name in ["encoder.onnx", "decoder.onnx"] {
+        let local = std::fs::read(space.path("out").join(name)).unwrap();
+        let pushed = file(&format!("onnx/{name}"));
+        assert!(String::from_utf8_lossy(&pushed).contains("ksom model owner/tiny"), "{name}");
+        assert_eq!(pushed.len(), local.len() + 2 * "owner/".len(), "{name}");
+    }
+    let card = String::from_utf8(file("README.md")).unwrap();
+    for text in ["- \"onnx\"\n", "onnx/encoder.onnx", "onnxruntime-web", "hf_hub_download(\"owner/tiny\""] {
+        assert!(card.contains(text), "{text}: {card}");
+    }
+    // Without them nothing is said of them, and pulling the model leaves them where they are.
+    space.ok(&["push", "tiny", "owner/plain"]);
+    let card = String::from_utf8(server.file("owner/plain", "main", "README.md").unwrap()).unwrap();
+    assert!(!card.contains("onnx"), "{card}");
+    let folder = space.json(&["pull", "owner/tiny"])["folder"].as_str().unwrap().to_string();
+    assert!(files(&space, &folder) == files(&space, "tiny") && !space.path(&folder).join("onnx").exists());
+
+    // Weights that are stored in f16 go so; a card of one's own goes as it is.
+    space.ok(&["convert", "tiny", "half", "--half"]);
+    std::fs::write(space.path("half/README.md"), "mine").unwrap();
+    space.ok(&["push", "half", "owner/half", "--onnx"]);
+    assert_eq!(server.file("owner/half", "main", "README.md").unwrap(), b"mine");
+    let size = |repository: &str| server.file(repository, "main", "onnx/decoder.onnx").unwrap().len();
+    assert!(size("owner/half") < size("owner/tiny"));
+}
+
 #[test]
 fn cards_of_tuned_models_name_their_base() {
     let (space, _) = at_a_hub();

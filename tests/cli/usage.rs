@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "train",
     "finetune",
     "encode",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 19] = [
     "pull",
     "push",
     "convert",
+    "export",
 ];
 
 #[test]
@@ -75,6 +76,10 @@ fn wrong_usage_exits_with_2() {
         &["convert", "cifar10-ksom", "weights.pth"],
         &["convert", "cifar10-ksom", "weights.safetensors", "--mean", "0,0,0", "--std", "1,1,1"],
         &["convert", "x.pth", "model", "--mean", "0.5"],
+        &["export", "cifar10-ksom"],
+        &["export", "cifar10-ksom", "--onnx", ""],
+        &["export", "cifar10-ksom", "--onnx", "-"],
+        &["export", "cifar10-ksom", "--onnx", "out", "--dtype", "bf16"],
     ] {
         let finished = space.run(args);
         assert_eq!(finished.code, 2, "{args:?}: {}", finished.stderr);

@@ -73,5 +73,5 @@ fn out_of_memory(size: usize) -> ! {
     );
     let unused = left.len();
     let _ = std::io::stderr().write_all(&text[..text.len() - unused]);
-    std::process::exit(i32::from(crate::failure::FAILED))
+    std::process::exit(i32::from(ksom_cli::FAILED))
 }

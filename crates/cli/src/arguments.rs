@@ -13,12 +13,15 @@ pub struct GlobalArgs {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal
     #[arg(long, global = true, default_value = "auto", value_parser = device_name)]
     pub device: String,
-    /// Number type to compute in; training always uses f32
+    /// Number type to compute in; of a training, its matrix products alone, and bf16 at the least
     #[arg(long, global = true, value_enum, default_value_t = Precision::F32)]
     pub dtype: Precision,
     /// Use candle's own operations only, as on CUDA and Metal
     #[arg(long, global = true)]
     pub portable: bool,
+    /// Let CUDA round the factors of f32 products to TF32, which is faster
+    #[arg(long, global = true)]
+    pub tf32: bool,
     /// No progress and no notes on stderr; warnings and errors remain
     #[arg(long, short, global = true)]
     pub quiet: bool,

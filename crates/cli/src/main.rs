@@ -1,75 +1,10 @@
-//! The `ksom` command.
+//! The program `ksom`.
 
-// Comments of arguments are help texts: brackets in them hold what may be left out, and are no links.
-#![allow(rustdoc::broken_intra_doc_links)]
-
-mod advice;
 mod allocator;
-mod arguments;
-mod before_after;
-mod command_line;
-mod commands;
-mod console;
-mod evaluated;
-mod experiment_progress;
-mod failure;
-mod files;
-mod hub;
-mod interrupt;
-mod left_out;
-mod loss;
-mod models;
-mod output;
-mod pictures;
-mod progress;
-mod settings;
-mod sheet;
-mod similar;
-mod training;
-#[cfg(feature = "hub")]
-mod transfer;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-
-use clap::Parser;
-
-use crate::command_line::{Cli, Command};
-use crate::settings::Settings;
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    failure::install_panic_hook();
-    // Exits with 2 on wrong usage, and with 0 for --help and --version.
-    let cli = Cli::parse();
-    match catch_unwind(AssertUnwindSafe(|| run(cli))) {
-        Ok(Ok(code)) => ExitCode::from(code),
-        Ok(Err(error)) => ExitCode::from(failure::report(&error)),
-        Err(_) => ExitCode::from(failure::report_bug()),
-    }
-}
-
-fn run(cli: Cli) -> anyhow::Result<u8> {
-    let settings = Settings::new(cli.global);
-    match cli.command {
-        Command::Train(args) => output::print(&commands::train::run(args, &settings)?, &settings),
-        Command::Finetune(args) => output::print(&commands::finetune::run(args, &settings)?, &settings),
-        Command::Encode(args) => output::print(&commands::encode::run(args, &settings)?, &settings),
-        Command::Decode(args) => output::print(&commands::decode::run(args, &settings)?, &settings),
-        Command::Compare(args) => output::print(&commands::compare::run(args, &settings)?, &settings),
-        Command::Reconstruct(args) => output::print(&commands::reconstruct::run(args, &settings)?, &settings),
-        Command::Eval(args) => output::print(&commands::eval::run(args, &settings)?, &settings),
-        Command::Experiment(args) => output::print(&commands::experiment::run(args, &settings)?, &settings),
-        Command::Plot(args) => output::print(&commands::plot::run(args)?, &settings),
-        Command::Map(args) => output::print(&commands::map::run(args, &settings)?, &settings),
-        Command::Usage(args) => output::print(&commands::usage::run(args, &settings)?, &settings),
-        Command::Perturb(args) => output::print(&commands::perturb::run(args, &settings)?, &settings),
-        Command::Neighborhood(args) => output::print(&commands::neighborhood::run(args, &settings)?, &settings),
-        Command::Bench(args) => output::print(&commands::bench::run(args, &settings)?, &settings),
-        Command::Info(args) => output::print(&commands::info::run(args, &settings)?, &settings),
-        Command::List(args) => output::print(&commands::list::run(args)?, &settings),
-        Command::Pull(args) => output::print(&commands::pull::run(args, &settings)?, &settings),
-        Command::Push(args) => output::print(&commands::push::run(args, &settings)?, &settings),
-        Command::Convert(args) => output::print(&commands::convert::run(args, &settings)?, &settings),
-    }
+    ExitCode::from(ksom_cli::run(std::env::args_os()))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::checkpoint::weights_path;
-use ksom_vqvae::hub::{CardOptions, HubModel, HubName, Package};
+use ksom_vqvae::hub::{HubModel, HubName, PackOptions, Package};
 use ksom_vqvae::system::write_atomic;
 use ksom_vqvae::zoo::{self, ModelFiles};
 use ksom_vqvae::{Compute, Model, ModelConfig};
@@ -125,6 +125,22 @@ impl FoundModel {
         })
     }
 
+    /// Whether it is one of the zoo.
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.place, Place::BuiltIn(_))
+    }
+
+    /// What it is called where others see it: of a folder the name alone, without those above it.
+    pub fn public_name(&self) -> String {
+        match &self.place {
+            Place::Directory(folder) => {
+                let whole = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+                whole.file_name().map_or_else(|| "model".to_string(), |name| name.to_string_lossy().into_owned())
+            }
+            Place::BuiltIn(_) | Place::Hub(_) => self.name.clone(),
+        }
+    }
+
     /// The size of its weights in bytes.
     pub fn weights_bytes(&self) -> Result<u64> {
         Ok(match &self.place {
@@ -162,7 +178,7 @@ impl FoundModel {
     }
 
     /// Its files as they go to the Hub under another name.
-    pub fn pack(&self, name: &HubName, options: &CardOptions) -> Result<Package> {
+    pub fn pack(&self, name: &HubName, options: &PackOptions) -> Result<Package> {
         Ok(match &self.place {
             Place::BuiltIn(files) => {
                 Package::of_contents(files.name, name, options, (files.config, files.weights, files.metrics))?
@@ -178,6 +194,13 @@ impl FoundModel {
             Place::Directory(_) => (self.name.clone(), None),
             Place::Hub(model) => (model.repository.clone(), Some(model.commit.clone())),
         }
+    }
+
+    /// What it is called in files that go elsewhere: of a folder of the user's own the last part alone.
+    pub fn last_name(&self) -> String {
+        let Some(folder) = self.own_folder() else { return self.name.clone() };
+        let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+        whole.file_name().map_or_else(|| self.name.clone(), |name| name.to_string_lossy().into_owned())
     }
 
     /// Its folder, if it is the user's own: neither part of this program nor of the cache.

@@ -1,7 +1,7 @@
 //! The global options, settled.
 
 use anyhow::{Result, bail};
-use candle_core::DType;
+use candle_core::{DType, Device};
 use ksom_vqvae::Compute;
 use ksom_vqvae::model::require_operations;
 use ksom_vqvae::system::{OpenedDevice, device_name, open_device, threads};
@@ -15,6 +15,7 @@ pub struct Settings {
     device: String,
     dtype: DType,
     portable: bool,
+    tf32: bool,
     pub json: bool,
     pub console: Console,
 }
@@ -28,27 +29,45 @@ impl Settings {
         };
         let console = Console::new(args.quiet);
         start_threads(&console);
-        Self { device: args.device, dtype, portable: args.portable, json: args.json, console }
+        Self { device: args.device, dtype, portable: args.portable, tf32: args.tf32, json: args.json, console }
+    }
+
+    /// The type that was asked for.
+    pub fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// Where and in which type to compute.
     pub fn compute(&self) -> Result<Compute> {
+        self.compute_by(|device| Compute::new(device, self.dtype))
+    }
+
+    fn compute_by(&self, on: impl FnOnce(Device) -> Compute) -> Result<Compute> {
         let opened = open_device(&self.device)?;
         if let Some(choice) = choice(&opened).filter(|_| self.device == "auto") {
             self.console.note(&choice);
         }
-        let compute = Compute::new(opened.device, self.dtype);
+        if self.tf32 {
+            if !opened.device.is_cuda() {
+                let device = device_name(&opened.device);
+                bail!(Usage(format!(
+                    "--tf32 is a way of multiplying that CUDA devices have, not {device}: leave it out"
+                )));
+            }
+            candle_core::cuda::set_gemm_reduced_precision_f32(true);
+        }
+        let compute = on(opened.device);
         let compute = if self.portable { compute.portable() } else { compute };
         require_operations(&compute)?;
         Ok(compute)
     }
 
-    /// The same for training, which is done in f32.
+    /// The same for training, which keeps everything but its matrix products in f32.
     pub fn compute_for_training(&self) -> Result<Compute> {
-        if self.dtype != DType::F32 {
-            bail!(Usage(format!("training is done in f32, not in {}: leave out --dtype", self.dtype.as_str())));
+        if self.dtype == DType::F16 {
+            bail!(Usage("gradients do not fit into f16: train with --dtype bf16, or leave it out".into()));
         }
-        self.compute()
+        self.compute_by(|device| Compute::new(device, self.dtype).for_training())
     }
 }
 
@@ -74,7 +93,6 @@ fn choice(opened: &OpenedDevice) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
     use ksom_vqvae::system::PassedOver;
 
     use super::*;

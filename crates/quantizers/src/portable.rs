@@ -8,16 +8,38 @@ fn tile_elements(device: &Device) -> usize {
     if device.is_cpu() { 1 << 22 } else { 1 << 26 }
 }
 
+/// The nearest row of `w` [K, D] for each row of `x` [N, D] → u32 `[N]`.
+pub(crate) fn nearest(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    in_tiles(x, w, |_, scores| scores.argmin(1))
+}
+
 /// The two nearest rows of `w` [K, D] for each row of `x` [N, D] → u32 [N, 2]; both are 0 if K = 1.
 ///
-/// The two candidates come from |w|² − 2 x·w in tiles of rows. Their distances are then computed from the differences,
-/// which loses nothing to cancellation and does not depend on what else is in the tile.
+/// The distances of the two candidates are computed again from the differences, which loses nothing to cancellation.
 pub(crate) fn nearest_two(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    let (n, _) = x.dims2()?;
-    let (k, _) = w.dims2()?;
-    if k == 1 {
-        return Tensor::zeros((n, 2), DType::U32, x.device());
+    if w.dim(0)? == 1 {
+        return Tensor::zeros((x.dim(0)?, 2), DType::U32, x.device());
     }
+    in_tiles(x, w, |tile, scores| {
+        let first = scores.argmin(1)?;
+        // The tile is ours alone: the best score is overwritten in place to find the second best.
+        let never = Tensor::full(f32::MAX, (first.elem_count(), 1), x.device())?;
+        scores.scatter_set(&first.unsqueeze(1)?, &never, 1)?;
+        let second = scores.argmin(1)?;
+        let first_distance = squared_distances(tile, w, &first)?;
+        let second_distance = squared_distances(tile, w, &second)?;
+        let closer = second_distance.lt(&first_distance)?;
+        let as_near = second_distance.eq(&first_distance)?;
+        let swap = (closer + (as_near * second.lt(&first)?)?)?;
+        let nearest = swap.where_cond(&second, &first)?;
+        let other = swap.where_cond(&first, &second)?;
+        Tensor::stack(&[nearest, other], 1)
+    })
+}
+
+/// What `choose` makes of tiles of rows of `x` and of their scores |w|² − 2 x·w, one below the other.
+fn in_tiles(x: &Tensor, w: &Tensor, choose: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let (n, k) = (x.dim(0)?, w.dim(0)?);
     let squared_norms = w.sqr()?.sum_keepdim(1)?.t()?.contiguous()?;
     let minus_2w = w.affine(-2.0, 0.0)?.t()?.contiguous()?;
     let rows = (tile_elements(x.device()) / k).max(1);
@@ -25,19 +47,7 @@ pub(crate) fn nearest_two(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     for start in (0..n).step_by(rows) {
         let tile = x.narrow(0, start, rows.min(n - start))?.contiguous()?;
         let scores = tile.matmul(&minus_2w)?.broadcast_add(&squared_norms)?;
-        let first = scores.argmin(1)?;
-        // The tile is ours alone: the best score is overwritten in place to find the second best.
-        let never = Tensor::full(f32::MAX, (first.elem_count(), 1), x.device())?;
-        scores.scatter_set(&first.unsqueeze(1)?, &never, 1)?;
-        let second = scores.argmin(1)?;
-        let first_distance = squared_distances(&tile, w, &first)?;
-        let second_distance = squared_distances(&tile, w, &second)?;
-        let closer = second_distance.lt(&first_distance)?;
-        let as_near = second_distance.eq(&first_distance)?;
-        let swap = (closer + (as_near * second.lt(&first)?)?)?;
-        let nearest = swap.where_cond(&second, &first)?;
-        let other = swap.where_cond(&first, &second)?;
-        tiles.push(Tensor::stack(&[nearest, other], 1)?);
+        tiles.push(choose(&tile, &scores)?);
     }
     Tensor::cat(&tiles, 0)
 }

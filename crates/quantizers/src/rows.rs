@@ -12,7 +12,7 @@ pub(crate) fn nearest(backend: Backend, x: &Tensor, w: &Tensor) -> Result<Tensor
     let (x, w) = (x.detach().contiguous()?, w.detach());
     Ok(match backend {
         Backend::Fast => ksom_kernels::nearest(&x, &w)?,
-        Backend::Portable => portable::nearest_two(&x, &w)?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?,
+        Backend::Portable => portable::nearest(&x, &w)?,
     })
 }
 

@@ -34,6 +34,7 @@
 //! | [`evaluation`], [`record`] | what a model loses, and what is written down of it |
 //! | [`checkpoint`] | model directories, and checkpoints of the paper's own PyTorch program |
 //! | [`Hub`], [`hub`] | models on the Hugging Face Hub; their cache |
+//! | `onnx` | models as ONNX files, for other runtimes |
 //! | [`figures`], [`experiment`] | maps, sheets and curves; many trainings compared |
 //!
 //! candle, `image`, the data sets and the quantizers are re-exported, so that one dependency is enough. The
@@ -44,9 +45,9 @@
 //!
 //! # Features
 //!
-//! None is on by default. `zoo`: the built-in models. `hub`: pulling from and pushing to the Hub. `pth`: PyTorch
+//! None is on by default. `zoo`: the built-in models. `onnx`: models as ONNX files. `hub`: pulling from and pushing to the Hub. `pth`: PyTorch
 //! checkpoints. `charts`: curves, and experiments, whose results are drawn. `avx512-gemm`: AVX-512 in candle's own matrix
-//! products. `cuda`, `cudnn`, `metal`, `accelerate`, `mkl`: as candle's.
+//! products. `cuda`, `metal`, `accelerate`, `mkl`: as candle's.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -59,6 +60,8 @@ pub mod experiment;
 pub mod figures;
 pub mod hub;
 pub mod model;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod record;
 pub mod system;
 pub mod training;

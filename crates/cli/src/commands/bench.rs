@@ -179,13 +179,15 @@ impl Bench {
 
     fn part(&self, part: Part) -> Result<PartReport> {
         let (images, _, height, width) = self.pixels.dims4()?;
-        let mut model = Model::init(&self.config, 0, &self.compute)?;
+        let model = Model::init(&self.config, 0, &self.compute)?;
         let work = model.multiply_adds(height, width)?;
         let (part, work, mut times) = match part {
             Part::Gemm => bail!("the matrix product is not a part of a model"),
             Part::Train => {
+                let compute = self.compute.clone().for_training();
+                let mut model = Model::init(&self.config, 0, &compute)?;
                 let mut optimizer =
-                    Optimizer::new(model.vars(), self.hyperparameters, self.clip_norm, self.compute.backend)?;
+                    Optimizer::new(model.vars(), self.hyperparameters, self.clip_norm, compute.backend)?;
                 let mut step = || Ok(train_step(&mut model, &mut optimizer, &self.pixels, 1).map(|_| ())?);
                 ("train", work.train, self.repeat(&mut step)?)
             }

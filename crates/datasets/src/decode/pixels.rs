@@ -1,16 +1,15 @@
 //! Pixels of any kind → 8-bit RGB.
 
 use image::metadata::Orientation;
-use image::{DynamicImage, RgbImage};
+use image::{DynamicImage, RgbImage, RgbaImage};
 
 /// 8-bit RGB of the same size; what is transparent is composed over `background`.
-pub(super) fn to_rgb(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
-    if picture.color().has_alpha() { compose_over(&picture, background) } else { picture.into_rgb8() }
+pub fn to_rgb(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
+    if picture.color().has_alpha() { over(&picture.to_rgba8(), background) } else { picture.into_rgb8() }
 }
 
-/// `alpha · color + (1 − alpha) · background`, rounded to the nearest of 256 values.
-fn compose_over(picture: &DynamicImage, background: [u8; 3]) -> RgbImage {
-    let rgba = picture.to_rgba8();
+/// A picture over a background: `alpha · color + (1 − alpha) · background`, rounded to the nearest of 256 values.
+pub fn over(rgba: &RgbaImage, background: [u8; 3]) -> RgbImage {
     let mut rgb = RgbImage::new(rgba.width(), rgba.height());
     for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
         let [r, g, b, alpha] = from.0.map(u32::from);

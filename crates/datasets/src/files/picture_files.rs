@@ -58,6 +58,12 @@ impl PictureFiles {
         Ok(Self { files: pictures.into_iter().map(named).collect(), passed_over })
     }
 
+    /// Exactly these files, in this order and as often as they are named; their paths are their names.
+    pub fn exactly<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
+        let named = |path: PathBuf| PictureFile { name: path.to_string_lossy().into_owned(), path };
+        Self { files: paths.into_iter().map(|path| named(path.into())).collect(), passed_over: PassedOver::default() }
+    }
+
     /// The files, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, PictureFile> {
         self.files.iter()

@@ -3,6 +3,7 @@
 use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
 use serde_json::json;
 
+use super::card_onnx::onnx_section;
 use super::name::HubName;
 use crate::codes::{grid_layout, stored_bits};
 use crate::error::{Error, Result};
@@ -52,15 +53,16 @@ impl CardOptions {
     }
 }
 
-/// The card of a model that is to be `name` on the Hub.
+/// The card of a model that is to be `name` on the Hub; `onnx` says whether it goes as ONNX files, too.
 pub(crate) fn write_card(
     name: &HubName,
     config: &ModelConfig,
     metrics: &RecordedMetrics,
     options: &CardOptions,
+    onnx: bool,
 ) -> String {
     let title = name.name();
-    let mut card = format!("---\n{}---\n\n# {title}\n\n", front_matter(title, config, metrics, options));
+    let mut card = format!("---\n{}---\n\n# {title}\n\n", front_matter(title, config, metrics, options, onnx));
     card += &format!("{}\n\n", summary(config));
     card += &format!(
         "## How to use it\n\nWith [ksom](https://github.com/ksom-rs/ksom):\n\n```sh\n\
@@ -70,10 +72,15 @@ pub(crate) fn write_card(
          From Rust (crate `ksom-vqvae`, feature `hub`):\n\n```rust\n\
          let model = ksom_vqvae::Model::from_pretrained(\"{repository}\", &ksom_vqvae::Compute::cpu())?;\n\
          let codes = model.encode_images(&pictures)?;\n```\n\n\
+         From Python (package `ksom`):\n\n```python\n\
+         codes = ksom.Model.from_pretrained(\"{repository}\").encode([\"photo.jpg\"])\n```\n\n\
          The weights are plain safetensors with the tensor names of the paper's own PyTorch code; \
-         [ksom_torch.py](https://github.com/ksom-rs/ksom/blob/main/examples/python/ksom_torch.py) loads them in PyTorch.\n\n",
+         [ksom.torch](https://github.com/ksom-rs/ksom/blob/main/docs/python.md) loads them in PyTorch.\n\n",
         repository = name.repository()
     );
+    if onnx {
+        card += &format!("{}\n", onnx_section(name.repository(), &config.architecture));
+    }
     card += &format!("## The codes\n\n{}\n\n", codes(config));
     card += &format!("## The network\n\n{}\n", describe_network(config));
     card += &format!("## Training\n\n{}\n\n", training(&config.provenance));
@@ -87,10 +94,19 @@ pub(crate) fn write_card(
 }
 
 /// YAML, in which any JSON value is one, too: so strings are quoted as JSON does.
-fn front_matter(title: &str, config: &ModelConfig, metrics: &RecordedMetrics, options: &CardOptions) -> String {
+fn front_matter(
+    title: &str,
+    config: &ModelConfig,
+    metrics: &RecordedMetrics,
+    options: &CardOptions,
+    onnx: bool,
+) -> String {
     let mut tags = vec!["candle", "ksom", "vq-vae", "vector-quantization", "discrete-representation"];
     if config.quantizer.neighborhood != NeighborhoodKind::None {
         tags.extend(["self-organizing-map", "kohonen"]);
+    }
+    if onnx {
+        tags.push("onnx");
     }
     let list = |items: &[&str]| items.iter().map(|item| format!("- {}\n", json!(item))).collect::<String>();
     let license = options.license.as_deref().unwrap_or(NO_LICENSE);
@@ -273,7 +289,7 @@ mod tests {
     fn a_card_tells_what_is_known_and_no_more() {
         let name: HubName = "owner/tuned".parse().unwrap();
         let mut config = ModelConfig::vqvae();
-        let bare = write_card(&name, &config, &RecordedMetrics::default(), &CardOptions::default());
+        let bare = write_card(&name, &config, &RecordedMetrics::default(), &CardOptions::default(), false);
         for text in [
             "license: other\n",
             "library_name: candle\n",
@@ -285,7 +301,7 @@ mod tests {
         ] {
             assert!(bare.contains(text), "{text}: {bare}");
         }
-        for text in ["model-index", "base_model", "datasets", "## Figures"] {
+        for text in ["model-index", "base_model", "datasets", "## Figures", "onnx"] {
             assert!(!bare.contains(text), "{text}: {bare}");
         }
 
@@ -301,7 +317,7 @@ mod tests {
         };
         let options =
             CardOptions { license: Some("mit".into()), datasets: vec!["cifar10".into()], ..CardOptions::default() };
-        let card = write_card(&name, &config, &metrics, &options);
+        let card = write_card(&name, &config, &metrics, &options, false);
         for text in [
             "license: mit\n",
             "datasets:\n- \"cifar10\"\n",
@@ -318,7 +334,7 @@ mod tests {
 
         let base = |base: &str, options: &CardOptions| {
             (config.provenance.base_model, config.provenance.base_revision) = (Some(base.into()), None);
-            write_card(&name, &config, &metrics, options)
+            write_card(&name, &config, &metrics, options, false)
         };
         let mut base = base;
         assert!(base("cifar10-ksom", &options).contains("base_model: \"ksom-rs/cifar10-ksom\"\n"));

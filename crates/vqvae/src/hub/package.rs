@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use candle_core::DType;
+
 use super::MODEL_FILES;
 use super::card::{CardOptions, write_card};
 use super::name::HubName;
@@ -20,16 +22,26 @@ const METRICS_FILE: &str = "metrics.jsonl";
 /// The longest card and the longest metrics that go, in bytes.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
 
-/// The files of a model as they go to the Hub: configuration, weights, card, and metrics where there are any. Nothing
-/// else of the folder is ever read.
+/// The files of a repository as they go to the Hub. Those of a model are configuration, weights, card, metrics where there
+/// are any, and ONNX files where they are asked for: nothing else of its folder is ever read.
 pub struct Package {
+    kind: RepositoryKind,
     files: Vec<PackedFile>,
+}
+
+/// What a repository on the Hub is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepositoryKind {
+    /// A model.
+    Model,
+    /// A Space that serves its files as they are.
+    StaticSpace,
 }
 
 /// A file of a [`Package`].
 pub struct PackedFile {
-    /// Its name in the repository.
-    pub path: &'static str,
+    /// Its path in the repository.
+    pub path: String,
     /// Its contents.
     pub contents: Vec<u8>,
     /// SHA-256 of the contents, in hexadecimal.
@@ -44,7 +56,17 @@ struct Parts {
     metrics: Option<Vec<u8>>,
 }
 
-/// How a model is pushed.
+/// What goes to the Hub.
+#[derive(Clone, Debug, Default)]
+pub struct PackOptions {
+    /// What the card is to tell.
+    pub card: CardOptions,
+    /// Whether the model goes as ONNX files, too, which are made for it (feature `onnx`): `onnx/encoder.onnx` and
+    /// `onnx/decoder.onnx`, with weights in f16 where the model's own are.
+    pub onnx: bool,
+}
+
+/// How a package is pushed.
 #[derive(Clone, Debug, Default)]
 pub struct PushOptions {
     /// If the repository has to be created: for its owner alone.
@@ -58,8 +80,12 @@ pub struct PushOptions {
 impl PushOptions {
     /// The commit's message, or what stands for it.
     #[cfg(feature = "hub")]
-    pub(crate) fn summary(&self) -> &str {
-        self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or("Upload a model by ksom")
+    pub(crate) fn summary(&self, kind: RepositoryKind) -> &str {
+        let usual = match kind {
+            RepositoryKind::Model => "Upload a model by ksom",
+            RepositoryKind::StaticSpace => "Upload a page by ksom",
+        };
+        self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or(usual)
     }
 }
 
@@ -68,7 +94,7 @@ impl PushOptions {
 pub struct Pushed {
     /// The new commit, where the Hub names it.
     pub commit: Option<String>,
-    /// Where the model is to be seen.
+    /// Where it is to be seen.
     pub url: String,
     /// Where the pull request is to be found, if one was asked for.
     pub pull_request: Option<String>,
@@ -85,13 +111,13 @@ impl Package {
     ///
     /// # Errors
     /// A file is missing or not what it should be, or the options say nothing that the Hub knows.
-    pub fn new(dir: &Path, name: &HubName, options: &CardOptions) -> Result<Self> {
+    pub fn new(dir: &Path, name: &HubName, options: &PackOptions) -> Result<Self> {
         let [config_path, weights_path] = MODEL_FILES.map(|file| dir.join(file));
         let config = read_bounded(&config_path, MAX_CONFIG_BYTES)?;
         let weights = read_bounded(&weights_path, MAX_TENSOR_FILE)?;
         let card_path = dir.join(CARD_FILE);
         let card = match card_path.exists() {
-            true if options.is_default() => Some(read_bounded(&card_path, MAX_TEXT_BYTES)?),
+            true if options.card.is_default() => Some(read_bounded(&card_path, MAX_TEXT_BYTES)?),
             true => {
                 return Err(Error::file(
                     &card_path,
@@ -113,7 +139,7 @@ impl Package {
     pub fn of_contents(
         origin: &str,
         name: &HubName,
-        options: &CardOptions,
+        options: &PackOptions,
         (config, weights, metrics): (&str, &[u8], &str),
     ) -> Result<Self> {
         let metrics = Some(metrics.as_bytes().to_vec()).filter(|metrics| !metrics.is_empty());
@@ -121,8 +147,8 @@ impl Package {
         Self::of(Path::new(origin), name, options, parts)
     }
 
-    fn of(dir: &Path, name: &HubName, options: &CardOptions, parts: Parts) -> Result<Self> {
-        options.check()?;
+    fn of(dir: &Path, name: &HubName, options: &PackOptions, parts: Parts) -> Result<Self> {
+        options.card.check()?;
         let [config_path, weights_path] = MODEL_FILES.map(|file| dir.join(file));
         let text = String::from_utf8(parts.config)
             .map_err(|_| Error::config(&config_path, "expected text in UTF-8".to_string()))?;
@@ -137,12 +163,14 @@ impl Package {
 
         let file = TensorFile::from_bytes(parts.weights.clone(), &weights_path)?;
         let tensors = finite(file.tensors(&weights_path)?, &weights_path)?;
-        Model::from_tensors(&config, tensors, &weights_path.display().to_string(), &Compute::cpu(), false)?;
+        let half = tensors.values().any(|tensor| tensor.dtype() == DType::F16);
+        let model = Model::from_tensors(&config, tensors, &weights_path.display().to_string(), &Compute::cpu(), false)?;
+        let onnx = if options.onnx { onnx_files(&model, name, half)? } else { Vec::new() };
 
         let card = parts.card.unwrap_or_else(|| {
             let metrics = parts.metrics.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
             let metrics = RecordedMetrics::parse(&metrics, config.provenance.steps);
-            write_card(name, &config, &metrics, options).into_bytes()
+            write_card(name, &config, &metrics, &options.card, options.onnx).into_bytes()
         });
         let mut files = vec![
             PackedFile::new(MODEL_FILES[0], text.into_bytes()),
@@ -150,7 +178,19 @@ impl Package {
             PackedFile::new(CARD_FILE, card),
         ];
         files.extend(parts.metrics.map(|metrics| PackedFile::new(METRICS_FILE, metrics)));
-        Ok(Self { files })
+        files.extend(onnx);
+        Ok(Self { kind: RepositoryKind::Model, files })
+    }
+
+    /// Packs the files of a static Space by their paths, among which `README.md` should say `sdk: static`.
+    pub fn of_space<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let files = files.into_iter().map(|(path, contents)| PackedFile::new(path, contents.to_vec())).collect();
+        Self { kind: RepositoryKind::StaticSpace, files }
+    }
+
+    /// What it is to become.
+    pub fn kind(&self) -> RepositoryKind {
+        self.kind
     }
 
     /// The files, in the order in which they go.
@@ -164,10 +204,46 @@ impl Package {
     }
 }
 
-impl PackedFile {
-    fn new(path: &'static str, contents: Vec<u8>) -> Self {
-        Self { path, sha256: sha256(&contents), contents }
+impl RepositoryKind {
+    /// What the Hub calls it.
+    #[cfg(feature = "hub")]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::StaticSpace => "space",
+        }
     }
+
+    /// What stands before `owner/name` in the address of a repository of this kind.
+    #[cfg(feature = "hub")]
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Model => "",
+            Self::StaticSpace => "spaces/",
+        }
+    }
+}
+
+impl PackedFile {
+    fn new(path: &str, contents: Vec<u8>) -> Self {
+        Self { path: path.to_string(), sha256: sha256(&contents), contents }
+    }
+}
+
+/// The model as ONNX files.
+#[cfg(feature = "onnx")]
+fn onnx_files(model: &Model, name: &HubName, half: bool) -> Result<Vec<PackedFile>> {
+    use crate::onnx::{ExportOptions, Precision, files};
+
+    let precision = if half { Precision::HalfWeights } else { Precision::F32 };
+    let options = ExportOptions { name: name.repository().to_string(), precision, normalization: true };
+    let [encoder, decoder] = files(model, &options)?.map(|file| file.contents);
+    Ok(vec![PackedFile::new("onnx/encoder.onnx", encoder), PackedFile::new("onnx/decoder.onnx", decoder)])
+}
+
+#[cfg(not(feature = "onnx"))]
+fn onnx_files(_: &Model, _: &HubName, _: bool) -> Result<Vec<PackedFile>> {
+    Err(Error::Invalid("this program was built without the feature `onnx`, so it makes no ONNX files".to_string()))
 }
 
 /// The last part of a path.

@@ -66,8 +66,8 @@ impl Model {
     fn build(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         config.validate().map_err(Error::Invalid)?;
         let network: Box<dyn Network> = match config.architecture.kind {
-            ArchitectureKind::VqVae => Box::new(VqVae::new(config, compute.backend, vb)?),
-            ArchitectureKind::VqVae2 => Box::new(VqVae2::new(config, compute.backend, vb)?),
+            ArchitectureKind::VqVae => Box::new(VqVae::new(config, compute, vb)?),
+            ArchitectureKind::VqVae2 => Box::new(VqVae2::new(config, compute, vb)?),
         };
         Ok(Self {
             config: config.clone(),

@@ -21,19 +21,23 @@ pub fn require_operations(compute: &Compute) -> Result<()> {
     if compute.backend == Backend::Fast {
         return Ok(());
     }
-    judge(compute, &|dtype| small_picture(&Compute { dtype, ..compute.clone() }))
+    judge(compute, &|dtype| match compute.products {
+        Some(_) => small_picture(&Compute { products: Some(dtype), ..compute.clone() }),
+        None => small_picture(&Compute { dtype, ..compute.clone() }),
+    })
 }
 
 /// Tells a type that a device lacks from a device that does not work.
 fn judge(compute: &Compute, attempt: &dyn Fn(DType) -> Result<()>) -> Result<()> {
-    let error = match attempt(compute.dtype) {
+    let dtype = compute.products.unwrap_or(compute.dtype);
+    let error = match attempt(dtype) {
         Err(error) if !matches!(error, Error::OutOfMemory { .. }) => error,
         outcome => return outcome,
     };
     let text = error.to_string();
-    if compute.dtype != DType::F32 && attempt(DType::F32).is_ok() {
+    if dtype != DType::F32 && attempt(DType::F32).is_ok() {
         let cause = telling_line(&text).to_string();
-        return Err(Error::Type { device: device_name(&compute.device), dtype: compute.dtype.as_str(), cause });
+        return Err(Error::Type { device: device_name(&compute.device), dtype: dtype.as_str(), cause });
     }
     let kind = match compute.device {
         Device::Cpu => return Err(error),

@@ -14,6 +14,8 @@ pub struct Compute {
     pub dtype: DType,
     /// The computing path.
     pub backend: Backend,
+    /// The type in which the portable path takes matrix products, where it is not `dtype`.
+    pub products: Option<DType>,
 }
 
 impl Compute {
@@ -35,12 +37,26 @@ impl Compute {
     /// The best path for a device and type.
     pub fn new(device: Device, dtype: DType) -> Self {
         let backend = Backend::best_for(&device, dtype);
-        Self { device, dtype, backend }
+        Self { device, dtype, backend, products: None }
     }
 
     /// The same by candle's own operations only, as on CUDA and Metal.
     pub fn portable(self) -> Self {
         Self { backend: Backend::Portable, ..self }
+    }
+
+    /// The same with matrix products in `products`, such as bf16, by the portable path: weights, activations, codebooks,
+    /// losses and the optimizer stay in f32 (PyTorch calls it autocast).
+    pub fn autocast(self, products: DType) -> Self {
+        Self { products: Some(products), ..self.portable() }
+    }
+
+    /// The same for training: a type other than f32 is that of the matrix products alone.
+    pub fn for_training(self) -> Self {
+        match self.dtype {
+            DType::F32 => self,
+            products => Self { dtype: DType::F32, ..self }.autocast(products),
+        }
     }
 }
 

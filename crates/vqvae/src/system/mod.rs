@@ -8,6 +8,7 @@ pub(crate) mod device_memory;
 pub(crate) mod digest;
 pub(crate) mod file_kind;
 pub(crate) mod files;
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod memory;
@@ -18,4 +19,5 @@ pub use device::{OpenedDevice, PassedOver, device_name, open_device};
 pub use digest::sha256;
 pub use files::{write_atomic, write_atomic_with};
 pub use ksom_kernels::instruction_set;
+pub use pool::Pool;
 pub use threads::{Threads, threads};

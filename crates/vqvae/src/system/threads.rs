@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 
-use rayon::{ThreadBuilder, ThreadPoolBuilder};
+use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
 
 /// The variable that says how many threads there should be: rayon's own.
 const VARIABLE: &str = "RAYON_NUM_THREADS";
@@ -32,20 +34,38 @@ pub struct Threads {
 pub fn threads() -> &'static Threads {
     static THREADS: OnceLock<Threads> = OnceLock::new();
     THREADS.get_or_init(|| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (wanted, odd) = wanted(std::env::var(VARIABLE).ok().as_deref(), cores);
-        let idle = idle_threads(wanted);
-        let allowed = idle.len();
-        let count = if allowed < wanted { allowed.saturating_sub(LEFT_FREE).max(1) } else { wanted };
-        let short = (allowed < wanted).then(|| {
-            format!(
-                "the system allows only {allowed} of {wanted} threads: using {count}; raise the limit on processes \
-                 (`ulimit -u`) or on memory (`ulimit -v`), or set {VARIABLE}"
-            )
-        });
-        start_pool(count, idle);
-        Threads { count: rayon::current_num_threads(), fewer: short.or(odd) }
+        let (count, idle, fewer) = start();
+        let pool = ThreadPoolBuilder::new().num_threads(count);
+        // An error would mean that the program has a pool of its own.
+        let _ = match idle.is_empty() {
+            true => pool.use_current_thread().build_global(),
+            false => pool.spawn_handler(hand_over(idle)).build_global(),
+        };
+        Threads { count: rayon::current_num_threads(), fewer }
     })
+}
+
+/// As many threads again, in a pool of their own.
+pub(crate) fn own_threads() -> Result<ThreadPool> {
+    let (count, idle, _) = start();
+    let pool = ThreadPoolBuilder::new().num_threads(count).spawn_handler(hand_over(idle)).build();
+    pool.map_err(|_| Error::Invalid("the system allows no thread to compute on: raise the limit on processes".into()))
+}
+
+/// How many threads there are to be, threads that wait to become these, and why they are not as many as were asked for.
+fn start() -> (usize, Vec<Idle>, Option<String>) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (wanted, odd) = wanted(std::env::var(VARIABLE).ok().as_deref(), cores);
+    let idle = idle_threads(wanted);
+    let allowed = idle.len();
+    let count = if allowed < wanted { allowed.saturating_sub(LEFT_FREE).max(1) } else { wanted };
+    let short = (allowed < wanted).then(|| {
+        format!(
+            "the system allows only {allowed} of {wanted} threads: using {count}; raise the limit on processes \
+             (`ulimit -u`) or on memory (`ulimit -v`), or set {VARIABLE}"
+        )
+    });
+    (count, idle, short.or(odd))
 }
 
 /// How many threads a value of the variable asks for on so many cores, and what is wrong with it.
@@ -82,20 +102,13 @@ fn idle_threads(wanted: usize) -> Vec<Idle> {
     (0..wanted).map_while(start).collect()
 }
 
-/// Makes rayon's global pool of `count` threads that are there already: a pool that could not start all of its threads
-/// could never be made again.
-fn start_pool(count: usize, mut idle: Vec<Idle>) {
-    let pool = ThreadPoolBuilder::new().num_threads(count);
-    // An error would mean that the program has a pool of its own.
-    let _ = if idle.is_empty() {
-        pool.use_current_thread().build_global()
-    } else {
-        pool.spawn_handler(|thread| match idle.pop() {
-            Some(next) => next.send(thread).map_err(|_| std::io::ErrorKind::BrokenPipe.into()),
-            None => Err(std::io::ErrorKind::WouldBlock.into()),
-        })
-        .build_global()
-    };
+/// How a pool gets threads that are there already: a pool that could not start all of its threads could never be made
+/// again.
+fn hand_over(mut idle: Vec<Idle>) -> impl FnMut(ThreadBuilder) -> std::io::Result<()> {
+    move |thread| match idle.pop() {
+        Some(next) => next.send(thread).map_err(|_| std::io::ErrorKind::BrokenPipe.into()),
+        None => Err(std::io::ErrorKind::WouldBlock.into()),
+    }
 }
 
 #[cfg(test)]

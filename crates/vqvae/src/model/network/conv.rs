@@ -11,6 +11,7 @@ use crate::model::network::conv_config::ConvConfig;
 use crate::model::network::operations::Operations;
 use crate::model::network::portable;
 use crate::model::network::tape::Maps;
+use crate::system::compute::Compute;
 
 /// A convolution, transposed or not.
 #[derive(Clone)]
@@ -28,13 +29,14 @@ impl Conv2d {
         inputs: usize,
         outputs: usize,
         config: ConvConfig,
-        backend: Backend,
+        compute: &Compute,
         vb: VarBuilder,
     ) -> Result<Self> {
         let (first, second) = if config.transposed { (inputs, outputs) } else { (outputs, inputs) };
         let (weight, bias) = config.tensors([first, second, config.kernel, config.kernel], outputs, &vb)?;
         let kernel_weight = ConvWeight::fixed(weight.clone());
-        Ok(Self { weight, kernel_weight, bias, config, backend })
+        let config = ConvConfig { products: compute.products, ..config };
+        Ok(Self { weight, kernel_weight, bias, config, backend: compute.backend })
     }
 
     /// The convolution alone.

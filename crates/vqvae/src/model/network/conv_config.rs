@@ -1,6 +1,6 @@
 //! What a convolution is, apart from its weights.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 /// Shape and behavior of a convolution.
@@ -14,12 +14,14 @@ pub(crate) struct ConvConfig {
     pub(crate) transposed: bool,
     /// False for the layer that sees the picture: nothing needs the picture's gradient.
     pub(crate) input_grad: bool,
+    /// The type of matrix products on the portable path, where it is not that of the maps.
+    pub(crate) products: Option<DType>,
 }
 
 impl ConvConfig {
     /// Keeps the size: 3×3 with padding 1, or 1×1.
     pub(crate) fn same(kernel: usize) -> Self {
-        Self { kernel, stride: 1, padding: kernel / 2, bias: true, transposed: false, input_grad: true }
+        Self { kernel, stride: 1, padding: kernel / 2, bias: true, transposed: false, input_grad: true, products: None }
     }
 
     /// 4×4 with stride 2 and padding 1: halves the size.
@@ -38,6 +40,11 @@ impl ConvConfig {
 
     pub(crate) fn first(self) -> Self {
         Self { input_grad: false, ..self }
+    }
+
+    /// `x` as a factor of the products.
+    pub(crate) fn factor(self, x: &Tensor) -> Result<Tensor> {
+        x.to_dtype(self.products.unwrap_or(x.dtype()))
     }
 
     /// Weight and bias with PyTorch's default initialization: both uniform in ±1/√fan_in (Kaiming-uniform with a = √5

@@ -1,10 +1,13 @@
-//! Feature maps as the two computing paths keep them: [N, C, H, W] on [`Backend::Portable`], [N, H, W, C] on
+//! Feature maps as the two computing paths keep them, channels last: [H, N, W, C] on [`Backend::Portable`], [N, H, W, C] on
 //! [`Backend::Fast`].
 
 use candle_core::{Result, Tensor};
 use ksom_kernels::Backend;
 
 use crate::model::network::tape::{Maps, Tape};
+
+/// The axis of channels, on either path.
+const CHANNELS: usize = 3;
 
 /// Feature maps as the backend keeps them: entering, leaving, and what depends on the order of axes.
 pub(crate) trait Layout {
@@ -25,7 +28,7 @@ pub(crate) trait Layout {
 impl Layout for Backend {
     fn enter(self, x: &Tensor, tape: Option<&Tape>) -> Result<Maps> {
         let values = match self {
-            Backend::Portable => x.clone(),
+            Backend::Portable => x.permute((2, 0, 3, 1))?.contiguous()?,
             Backend::Fast => ksom_kernels::nchw_to_nhwc(x)?,
         };
         Ok(tape.map_or_else(|| Maps::untaped(values.clone()), |tape| tape.enter(values.clone())))
@@ -33,14 +36,14 @@ impl Layout for Backend {
 
     fn leave(self, x: &Maps) -> Result<Tensor> {
         match self {
-            Backend::Portable => Ok(x.values.clone()),
+            Backend::Portable => x.values.permute((1, 3, 0, 2))?.contiguous(),
             Backend::Fast => ksom_kernels::nhwc_to_nchw(&x.values),
         }
     }
 
     fn to_rows(self, maps: &Tensor) -> Result<(Tensor, (usize, usize, usize))> {
         let maps = match self {
-            Backend::Portable => maps.permute((0, 2, 3, 1))?.contiguous()?,
+            Backend::Portable => maps.transpose(0, 1)?.contiguous()?,
             Backend::Fast => maps.clone(),
         };
         let (n, h, w, c) = maps.dims4()?;
@@ -50,24 +53,20 @@ impl Layout for Backend {
     fn to_maps(self, rows: &Tensor, (n, h, w): (usize, usize, usize)) -> Result<Tensor> {
         let maps = rows.reshape((n, h, w, rows.dim(1)?))?;
         match self {
-            Backend::Portable => maps.permute((0, 3, 1, 2))?.contiguous(),
+            Backend::Portable => maps.transpose(0, 1)?.contiguous(),
             Backend::Fast => Ok(maps),
         }
     }
 
     fn cat(self, maps: [&Maps; 2]) -> Result<Maps> {
-        let channels = match self {
-            Backend::Portable => 1,
-            Backend::Fast => 3,
-        };
-        let values = Tensor::cat(&maps.map(|maps| &maps.values), channels)?;
+        let values = Tensor::cat(&maps.map(|maps| &maps.values), CHANNELS)?;
         let Some(tape) = maps[0].tape() else { return Ok(Maps::untaped(values)) };
         let parts = maps.map(Maps::clone);
         Ok(tape.record(&maps, values, false, move |grad, gradients| {
             let mut first = 0;
             for part in &parts {
-                let len = part.values.dim(channels)?;
-                part.add_grad(gradients, grad.narrow(channels, first, len)?.contiguous()?)?;
+                let len = part.values.dim(CHANNELS)?;
+                part.add_grad(gradients, grad.narrow(CHANNELS, first, len)?.contiguous()?)?;
                 first += len;
             }
             Ok(())

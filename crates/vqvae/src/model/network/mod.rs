@@ -20,6 +20,7 @@ use crate::error::Result;
 use crate::model::network::layout::Layout;
 use crate::model::network::operations::Operations;
 use crate::model::network::tape::Maps;
+use crate::system::compute::Compute;
 
 /// What a level's quantizer saw and said in one forward pass.
 pub struct LevelOutput {
@@ -71,10 +72,10 @@ pub(crate) struct QuantizeLayer {
 
 impl QuantizeLayer {
     /// Takes the codebook's state from under `vb`, in f32 whatever the model's type.
-    pub(crate) fn new(config: &QuantizerConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+    pub(crate) fn new(config: &QuantizerConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let mut quantizer = ksom_quantizers::build(config, vb)?;
-        quantizer.set_backend(backend)?;
-        Ok(Self { quantizer, backend })
+        quantizer.set_backend(compute.backend)?;
+        Ok(Self { quantizer, backend: compute.backend })
     }
 
     /// Feature maps → codes [N, h, w].

@@ -8,6 +8,7 @@ use crate::model::network::conv::Conv2d;
 use crate::model::network::conv_config::ConvConfig;
 use crate::model::network::layout::Layout;
 use crate::model::network::tape::Maps;
+use crate::system::compute::Compute;
 
 /// Which of the two forms a block has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl ResidualStack {
         hidden: usize,
         inner: usize,
         skip: Skip,
-        backend: Backend,
+        compute: &Compute,
         block_vbs: Vec<VarBuilder>,
     ) -> Result<Self> {
         let conv = |kernel| match skip {
@@ -47,12 +48,12 @@ impl ResidualStack {
             .into_iter()
             .map(|vb| {
                 Ok(Block {
-                    conv_3x3: Conv2d::new(hidden, inner, conv(3), backend, vb.pp(1))?,
-                    conv_1x1: Conv2d::new(inner, hidden, conv(1), backend, vb.pp(3))?,
+                    conv_3x3: Conv2d::new(hidden, inner, conv(3), compute, vb.pp(1))?,
+                    conv_1x1: Conv2d::new(inner, hidden, conv(1), compute, vb.pp(3))?,
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { blocks, skip, backend })
+        Ok(Self { blocks, skip, backend: compute.backend })
     }
 
     /// The stack applied to what `first` makes of `x`: its first ReLU is fused into that convolution where it can be.

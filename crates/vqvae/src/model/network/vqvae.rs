@@ -4,7 +4,6 @@
 
 use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
-use ksom_kernels::Backend;
 use ksom_quantizers::Quantizer;
 
 use crate::error::Result;
@@ -14,12 +13,13 @@ use crate::model::network::conv_config::ConvConfig;
 use crate::model::network::residual::{ResidualStack, Skip};
 use crate::model::network::tape::Maps;
 use crate::model::network::{Network, QuantizeLayer, Reconstruction};
+use crate::system::compute::Compute;
 
-fn residual_stack(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<ResidualStack> {
+fn residual_stack(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<ResidualStack> {
     let arch = &config.architecture;
     let layers = vb.pp("_layers");
     let block_vbs = (0..arch.residual_layers).map(|i| layers.pp(i).pp("_block")).collect();
-    Ok(ResidualStack::new(arch.hidden, arch.residual_hidden, Skip::Rectified, backend, block_vbs)?)
+    Ok(ResidualStack::new(arch.hidden, arch.residual_hidden, Skip::Rectified, compute, block_vbs)?)
 }
 
 /// [N, 3, H, W] → [h, H/4, W/4] features.
@@ -31,13 +31,13 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+    fn new(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let h = config.architecture.hidden;
         Ok(Self {
-            conv_1: Conv2d::new(3, h / 2, ConvConfig::halving().first(), backend, vb.pp("_conv_1"))?,
-            conv_2: Conv2d::new(h / 2, h, ConvConfig::halving(), backend, vb.pp("_conv_2"))?,
-            conv_3: Conv2d::new(h, h, ConvConfig::same(3), backend, vb.pp("_conv_3"))?,
-            residual_stack: residual_stack(config, backend, vb.pp("_residual_stack"))?,
+            conv_1: Conv2d::new(3, h / 2, ConvConfig::halving().first(), compute, vb.pp("_conv_1"))?,
+            conv_2: Conv2d::new(h / 2, h, ConvConfig::halving(), compute, vb.pp("_conv_2"))?,
+            conv_3: Conv2d::new(h, h, ConvConfig::same(3), compute, vb.pp("_conv_3"))?,
+            residual_stack: residual_stack(config, compute, vb.pp("_residual_stack"))?,
         })
     }
 
@@ -57,14 +57,14 @@ struct Decoder {
 }
 
 impl Decoder {
-    fn new(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+    fn new(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let h = config.architecture.hidden;
         let dim = config.quantizer.dim;
         Ok(Self {
-            conv_1: Conv2d::new(dim, h, ConvConfig::same(3), backend, vb.pp("_conv_1"))?,
-            residual_stack: residual_stack(config, backend, vb.pp("_residual_stack"))?,
-            conv_trans_1: Conv2d::new(h, h / 2, ConvConfig::doubling(), backend, vb.pp("_conv_trans_1"))?,
-            conv_trans_2: Conv2d::new(h / 2, 3, ConvConfig::doubling(), backend, vb.pp("_conv_trans_2"))?,
+            conv_1: Conv2d::new(dim, h, ConvConfig::same(3), compute, vb.pp("_conv_1"))?,
+            residual_stack: residual_stack(config, compute, vb.pp("_residual_stack"))?,
+            conv_trans_1: Conv2d::new(h, h / 2, ConvConfig::doubling(), compute, vb.pp("_conv_trans_1"))?,
+            conv_trans_2: Conv2d::new(h / 2, 3, ConvConfig::doubling(), compute, vb.pp("_conv_trans_2"))?,
         })
     }
 
@@ -85,13 +85,13 @@ pub(crate) struct VqVae {
 }
 
 impl VqVae {
-    pub(crate) fn new(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let (h, dim) = (config.architecture.hidden, config.quantizer.dim);
         Ok(Self {
-            encoder: Encoder::new(config, backend, vb.pp("_encoder"))?,
-            pre_vq_conv: Conv2d::new(h, dim, ConvConfig::same(1), backend, vb.pp("_pre_vq_conv"))?,
-            quantize: QuantizeLayer::new(&config.quantizer, backend, vb.pp("_vq_vae"))?,
-            decoder: Decoder::new(config, backend, vb.pp("_decoder"))?,
+            encoder: Encoder::new(config, compute, vb.pp("_encoder"))?,
+            pre_vq_conv: Conv2d::new(h, dim, ConvConfig::same(1), compute, vb.pp("_pre_vq_conv"))?,
+            quantize: QuantizeLayer::new(&config.quantizer, compute, vb.pp("_vq_vae"))?,
+            decoder: Decoder::new(config, compute, vb.pp("_decoder"))?,
             dtype: vb.dtype(),
         })
     }

@@ -14,12 +14,13 @@ use crate::model::network::layout::Layout;
 use crate::model::network::residual::{ResidualStack, Skip};
 use crate::model::network::tape::Maps;
 use crate::model::network::{Network, QuantizeLayer, Reconstruction};
+use crate::system::compute::Compute;
 
 /// Residual blocks numbered from `first` in a sequence of layers.
-fn residual_stack(config: &ModelConfig, first: usize, backend: Backend, vb: &VarBuilder) -> Result<ResidualStack> {
+fn residual_stack(config: &ModelConfig, first: usize, compute: &Compute, vb: &VarBuilder) -> Result<ResidualStack> {
     let arch = &config.architecture;
     let block_vbs = (0..arch.residual_layers).map(|i| vb.pp(first + i).pp("conv")).collect();
-    Ok(ResidualStack::new(arch.hidden, arch.residual_hidden, Skip::Untouched, backend, block_vbs)?)
+    Ok(ResidualStack::new(arch.hidden, arch.residual_hidden, Skip::Untouched, compute, block_vbs)?)
 }
 
 /// Halves the size once or twice.
@@ -31,25 +32,25 @@ struct Encoder {
 
 impl Encoder {
     /// `enc_b`: pictures → features at a quarter of their size.
-    fn bottom(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+    fn bottom(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let h = config.architecture.hidden;
         Ok(Self {
             halvings: vec![
-                Conv2d::new(3, h / 2, ConvConfig::halving().first(), backend, vb.pp(0))?,
-                Conv2d::new(h / 2, h, ConvConfig::halving(), backend, vb.pp(2))?,
+                Conv2d::new(3, h / 2, ConvConfig::halving().first(), compute, vb.pp(0))?,
+                Conv2d::new(h / 2, h, ConvConfig::halving(), compute, vb.pp(2))?,
             ],
-            conv: Conv2d::new(h, h, ConvConfig::same(3), backend, vb.pp(4))?,
-            residual_stack: residual_stack(config, 5, backend, &vb)?,
+            conv: Conv2d::new(h, h, ConvConfig::same(3), compute, vb.pp(4))?,
+            residual_stack: residual_stack(config, 5, compute, &vb)?,
         })
     }
 
     /// `enc_t`: features → features at half their size.
-    fn top(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+    fn top(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let h = config.architecture.hidden;
         Ok(Self {
-            halvings: vec![Conv2d::new(h, h / 2, ConvConfig::halving(), backend, vb.pp(0))?],
-            conv: Conv2d::new(h / 2, h, ConvConfig::same(3), backend, vb.pp(2))?,
-            residual_stack: residual_stack(config, 3, backend, &vb)?,
+            halvings: vec![Conv2d::new(h, h / 2, ConvConfig::halving(), compute, vb.pp(0))?],
+            conv: Conv2d::new(h / 2, h, ConvConfig::same(3), compute, vb.pp(2))?,
+            residual_stack: residual_stack(config, 3, compute, &vb)?,
         })
     }
 
@@ -71,18 +72,18 @@ struct Decoder {
 
 impl Decoder {
     /// Transposed convolutions through the channels named, starting from h.
-    fn new(config: &ModelConfig, inputs: usize, channels: &[usize], backend: Backend, vb: VarBuilder) -> Result<Self> {
+    fn new(config: &ModelConfig, inputs: usize, channels: &[usize], compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let arch = &config.architecture;
         let mut doublings = Vec::with_capacity(channels.len());
         let mut from = arch.hidden;
         for (i, &to) in channels.iter().enumerate() {
             let at = vb.pp(arch.residual_layers + 2 + 2 * i);
-            doublings.push(Conv2d::new(from, to, ConvConfig::doubling(), backend, at)?);
+            doublings.push(Conv2d::new(from, to, ConvConfig::doubling(), compute, at)?);
             from = to;
         }
         Ok(Self {
-            conv: Conv2d::new(inputs, arch.hidden, ConvConfig::same(3), backend, vb.pp(0))?,
-            residual_stack: residual_stack(config, 1, backend, &vb)?,
+            conv: Conv2d::new(inputs, arch.hidden, ConvConfig::same(3), compute, vb.pp(0))?,
+            residual_stack: residual_stack(config, 1, compute, &vb)?,
             doublings,
         })
     }
@@ -113,20 +114,20 @@ pub(crate) struct VqVae2 {
 }
 
 impl VqVae2 {
-    pub(crate) fn new(config: &ModelConfig, backend: Backend, vb: VarBuilder) -> Result<Self> {
+    pub(crate) fn new(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let (h, dim) = (config.architecture.hidden, config.quantizer.dim);
         let blocks = |name: &str| vb.pp(name).pp("blocks");
         Ok(Self {
-            enc_b: Encoder::bottom(config, backend, blocks("enc_b"))?,
-            enc_t: Encoder::top(config, backend, blocks("enc_t"))?,
-            quantize_conv_t: Conv2d::new(h, dim, ConvConfig::same(1), backend, vb.pp("quantize_conv_t"))?,
-            quantize_t: QuantizeLayer::new(&config.quantizer, backend, vb.pp("quantize_t"))?,
-            dec_t: Decoder::new(config, dim, &[dim], backend, blocks("dec_t"))?,
-            quantize_conv_b: Conv2d::new(dim + h, dim, ConvConfig::same(1), backend, vb.pp("quantize_conv_b"))?,
-            quantize_b: QuantizeLayer::new(&config.quantizer, backend, vb.pp("quantize_b"))?,
-            upsample_t: Conv2d::new(dim, dim, ConvConfig::doubling(), backend, vb.pp("upsample_t"))?,
-            dec: Decoder::new(config, dim + dim, &[h / 2, 3], backend, blocks("dec"))?,
-            backend,
+            enc_b: Encoder::bottom(config, compute, blocks("enc_b"))?,
+            enc_t: Encoder::top(config, compute, blocks("enc_t"))?,
+            quantize_conv_t: Conv2d::new(h, dim, ConvConfig::same(1), compute, vb.pp("quantize_conv_t"))?,
+            quantize_t: QuantizeLayer::new(&config.quantizer, compute, vb.pp("quantize_t"))?,
+            dec_t: Decoder::new(config, dim, &[dim], compute, blocks("dec_t"))?,
+            quantize_conv_b: Conv2d::new(dim + h, dim, ConvConfig::same(1), compute, vb.pp("quantize_conv_b"))?,
+            quantize_b: QuantizeLayer::new(&config.quantizer, compute, vb.pp("quantize_b"))?,
+            upsample_t: Conv2d::new(dim, dim, ConvConfig::doubling(), compute, vb.pp("upsample_t"))?,
+            dec: Decoder::new(config, dim + dim, &[h / 2, 3], compute, blocks("dec"))?,
+            backend: compute.backend,
             dtype: vb.dtype(),
         })
     }

@@ -1,4 +1,4 @@
-//! Convolutions and their gradients from candle's own operations, on [N, C, H, W]: what CUDA and Metal run.
+//! Convolutions and their gradients from candle's own operations, on [H, N, W, C]: what CUDA and Metal run.
 //!
 //! candle 0.11.1 has no fast transposed convolution (one scalar loop an output on CUDA, no cuDNN), and the gradients of its
 //! `conv2d` hand Metal a kernel that is not contiguous, with which Metal computes something else (candle issues 3836 and
@@ -9,6 +9,9 @@ mod conv;
 mod graph;
 mod parameter_grads;
 mod pointwise;
+mod strips;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use conv::{convolve, finish, input_grad};
 pub(crate) use graph::convolve_in_graph;

@@ -1,63 +1,37 @@
-//! Gradients by weights and biases, as matrix products over windows of the input.
+//! Gradients by weights and biases, as matrix products.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::model::network::conv_config::ConvConfig;
+use crate::model::network::portable::strips::{Strips, from_taps};
 
-/// How many numbers the windows of a tile may hold: 16 MiB on a CPU, 256 MiB on an accelerator.
-fn tile_elements(device: &Device) -> usize {
-    if device.is_cpu() { 1 << 22 } else { 1 << 26 }
-}
-
-/// The gradients by the weight (PyTorch's layout) and by the bias, if it has one, of a convolution of `x`, for the gradient `grad` of its
-/// output.
+/// The gradients by the weight (PyTorch's layout) and by the bias, if it has one, of a convolution of `x`, for the gradient
+/// `grad` of its output.
 pub(crate) fn parameter_grads(x: &Tensor, grad: &Tensor, config: ConvConfig) -> Result<(Tensor, Option<Tensor>)> {
-    // The weight [O, I, k, k] of a convolution pairs outputs with windows of the input; that of a transposed one,
-    // [I, O, k, k], pairs inputs with windows of the output.
-    let (points, image) = if config.transposed { (x, grad) } else { (grad, x) };
-    let (n, rows, height, width) = points.dims4()?;
-    let (_, channels, _, _) = image.dims4()?;
-    let window = channels * config.kernel * config.kernel;
-    let images = (tile_elements(x.device()) / (window * height * width)).clamp(1, n);
-    let mut by_weight: Option<Tensor> = None;
-    for start in (0..n).step_by(images) {
-        let count = images.min(n - start);
-        let points = by_channel(&points.narrow(0, start, count)?)?;
-        let windows = windows(&image.narrow(0, start, count)?, config)?;
-        let product = points.matmul(&windows.t()?)?;
-        by_weight = Some(match by_weight {
-            Some(sum) => (sum + product)?,
-            None => product,
-        });
+    // The weight [O, C, k, k] of a convolution pairs outputs with what the kernel sees of the input; that of a transposed
+    // one, [C, O, k, k], pairs inputs with what it sees of the output.
+    let (points, seen) = if config.transposed { (x, grad) } else { (grad, x) };
+    let points = config.factor(&points.contiguous()?)?;
+    let strips = Strips::new(&config.factor(seen)?, config)?;
+    let mut by_tap: Vec<Option<Tensor>> = vec![None; strips.taps()];
+    for tile in strips.tiles() {
+        let tile = tile?;
+        let points = points.narrow(0, tile.first, tile.rows)?.flatten(0, 2)?;
+        for (tap, sum) in by_tap.iter_mut().enumerate() {
+            let product = tile.tap(tap)?.t()?.matmul(&points)?.to_dtype(x.dtype())?;
+            *sum = Some(match sum.take() {
+                Some(sum) => (sum + product)?,
+                None => product,
+            });
+        }
     }
-    let by_weight =
-        by_weight.ok_or_else(|| candle_core::Error::Msg("there are no pictures to learn from".into()).bt())?;
-    let by_weight = by_weight.reshape((rows, channels, config.kernel, config.kernel))?;
-    let by_bias = if config.bias { Some(by_channel(grad)?.sum(1)?) } else { None };
+    let by_tap = Tensor::stack(&by_tap.into_iter().flatten().collect::<Vec<_>>(), 0)?;
+    let by_weight = from_taps(&by_tap, config.kernel, config.stride)?.permute((3, 2, 0, 1))?.contiguous()?;
+    let by_bias = if config.bias { Some(sum_of_rows(&grad.flatten(0, 2)?)?) } else { None };
     Ok((by_weight, by_bias))
 }
 
-/// [N, C, H, W] → [C, N·H·W].
-fn by_channel(x: &Tensor) -> Result<Tensor> {
-    x.transpose(0, 1)?.contiguous()?.flatten_from(1)
-}
-
-/// The windows of `image` [N, C, H, W] that a kernel sees, one a column → [C·k·k, N·OH·OW].
-///
-/// Steps of more than one pixel are taken out of the rows first, so that what is copied then lies in runs.
-fn windows(image: &Tensor, config: ConvConfig) -> Result<Tensor> {
-    let ConvConfig { kernel, stride, padding, .. } = config;
-    let (n, channels, height, width) = image.dims4()?;
-    // As many steps as the kernel has, at each place.
-    let reach = kernel.div_ceil(stride);
-    let padded = |size: usize| (size + 2 * padding).next_multiple_of(stride) - size - padding;
-    let padded = image.pad_with_zeros(2, padding, padded(height))?.pad_with_zeros(3, padding, padded(width))?;
-    let (rows, columns) = (padded.dim(2)? / stride, padded.dim(3)? / stride);
-    // [C, row within the step, column within the step, N, rows, columns]
-    let steps =
-        padded.reshape((n, channels, rows, stride, columns, stride))?.permute((1, 3, 5, 0, 2, 4))?.contiguous()?;
-    // [C, row within, column within, N, OH, OW, row of the kernel in steps, column], a view.
-    let seen = steps.unfold(4, reach, 1)?.unfold(5, reach, 1)?;
-    let seen = seen.permute([0, 6, 1, 7, 2, 3, 4, 5].as_slice())?.contiguous()?;
-    seen.flatten_from(5)?.reshape((channels * kernel * kernel, ()))
+/// [N, C] → `[C]`, as a product: candle sums fast along the last axis only.
+fn sum_of_rows(rows: &Tensor) -> Result<Tensor> {
+    Tensor::ones((1, rows.dim(0)?), rows.dtype(), rows.device())?.matmul(rows)?.squeeze(0)
 }

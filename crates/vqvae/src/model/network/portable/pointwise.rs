@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 /// The gradient `grad` of a ReLU's output `rectified`, by its input.
 pub(crate) fn relu_grad(grad: &Tensor, rectified: &Tensor) -> Result<Tensor> {
-    grad * rectified.gt(0f64)?.to_dtype(grad.dtype())?
+    grad * rectified.sign()?
 }
 
 /// The gradient by `x` of `scale` · mean((x − target)²).

@@ -1,0 +1,33 @@
+//! The two graphs of a VQ-VAE; `model/network/vqvae.rs` has the same as candle's operations.
+
+use candle_core::Tensor;
+
+use super::graph::Graph;
+use crate::error::Result;
+use crate::model::config::{Architecture, ArchitectureKind};
+use crate::model::network::conv_config::ConvConfig;
+
+/// Normalized pixels → the value `codes`.
+pub(super) fn encode(graph: &mut Graph, x: &str, arch: &Architecture, codebook: &Tensor) -> Result<()> {
+    let x = graph.conv_relu(x, "_encoder._conv_1", ConvConfig::halving())?;
+    let x = graph.conv_relu(&x, "_encoder._conv_2", ConvConfig::halving())?;
+    let x = graph.conv(&x, "_encoder._conv_3", ConvConfig::same(3))?;
+    let x = residual_stack(graph, &x, "_encoder", arch)?;
+    let x = graph.conv(&x, "_pre_vq_conv", ConvConfig::same(1))?;
+    graph.search(&x, &arch.levels()[0], codebook)?;
+    Ok(())
+}
+
+/// Codes → pixels in the network's units.
+pub(super) fn decode(graph: &mut Graph, codes: &str, arch: &Architecture, codebook: &Tensor) -> Result<String> {
+    let x = graph.lookup(codes, &arch.levels()[0], codebook)?;
+    let x = graph.conv(&x, "_decoder._conv_1", ConvConfig::same(3))?;
+    let x = residual_stack(graph, &x, "_decoder", arch)?;
+    let x = graph.conv_relu(&x, "_decoder._conv_trans_1", ConvConfig::doubling())?;
+    graph.conv(&x, "_decoder._conv_trans_2", ConvConfig::doubling())
+}
+
+fn residual_stack(graph: &mut Graph, x: &str, of: &str, arch: &Architecture) -> Result<String> {
+    let blocks = (0..arch.residual_layers).map(|i| format!("{of}._residual_stack._layers.{i}._block"));
+    graph.residual_stack(x, ArchitectureKind::VqVae, blocks)
+}
