@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::failure::Failure;
-use crate::model::Loaded;
+use crate::loaded::Loaded;
 
 /// The codes of one picture.
 #[wasm_bindgen]

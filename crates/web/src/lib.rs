@@ -22,6 +22,7 @@
 mod allocator;
 pub mod codes;
 pub mod failure;
+mod loaded;
 pub mod model;
 // The page holds the module as it is built: the module cannot hold the page.
 #[cfg(not(target_arch = "wasm32"))]

@@ -13,14 +13,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::codes::Codes;
 use crate::failure::Failure;
+use crate::loaded::Loaded;
 use crate::picture::Picture;
-
-/// A model that codes are made by, and what it is called.
-pub(crate) struct Loaded {
-    pub(crate) network: Network,
-    pub(crate) name: String,
-    pub(crate) fingerprint: String,
-}
 
 /// A model.
 #[wasm_bindgen]
