@@ -341,7 +341,13 @@ def main():
         make_data(bench.work / "data", 256 if args.short else 1024)
         describe_machine(bench, report)
         for part in [golden, half_precision, training, speed]:
-            part(bench, report)
+            try:
+                part(bench, report)
+            except Exception as error:
+                # Whatever it is, the other parts are worth having.
+                report.say(f"{part.__name__}: {type(error).__name__}: {error}")
+                report.check(False, part.__name__)
+            args.out.write_text("\n".join(report.lines) + "\n")
     for what in report.left_out:
         report.say(f"- not measured: {what}")
     report.say(f"Not as it should be: {', '.join(report.failed)}." if report.failed else "All that was tried is as it should be.")
