@@ -251,15 +251,17 @@ export class Model {
     }
     /**
      * Every code of a level decoded alone, in its place on the grid: see [`Model::places`]. The other level, where there
-     * is one, is filled with the code that training has used most.
+     * is one, is filled with the code that training has used most. `progress` is called with codes done and how many there are.
      *
      * # Errors
      * There is no such level.
      * @param {number} level
+     * @param {Function | null} [progress]
      * @returns {Picture}
      */
-    codePicture(level) {
-        const ret = wasm.model_codePicture(this.__wbg_ptr, level);
+    codePicture(level, progress) {
+        const val1 = +level;
+        const ret = wasm.model_codePicture(this.__wbg_ptr, val1, isLikeNone(progress) ? 0 : addToExternrefTable0(progress));
         if (ret[2]) {
             throw takeFromExternrefTable0(ret[1]);
         }
@@ -597,7 +599,7 @@ export class Picture {
 if (Symbol.dispose) Picture.prototype[Symbol.dispose] = Picture.prototype.free;
 
 /**
- * The instruction set that the kernels use: `simd128`, `relaxed-simd` or `scalar`, by how the module was built.
+ * The instruction set that the kernels use: `simd128` or `scalar`, by how the module was built.
  * @returns {string}
  */
 export function instructionSet() {
