@@ -130,7 +130,7 @@ fn the_map_has_a_place_for_each_code() {
         let json: serde_json::Value = serde_json::from_str(&model.levels_json()).unwrap();
         assert_eq!(json.as_array().unwrap().len(), levels);
         assert_eq!(json[0]["downsample"], if levels == 2 { 8 } else { 4 });
-        assert_eq!(json[0]["quantizer"], if levels == 2 { "KSOM, hard neighborhood" } else { "EMA-VQ" });
+        assert_eq!(json[0]["quantizer"], if levels == 2 { "KSOM, gaussian neighborhood" } else { "EMA-VQ" });
         for level in 0..levels {
             let (map, cell) = (model.code_picture(level, None).unwrap(), model.cell_size(level).unwrap());
             let places = model.places(level).unwrap();
