@@ -141,7 +141,8 @@ impl Model {
         &self,
         py: Python<'_>,
         folder: PathBuf,
-        (half, computes_half): (bool, bool),
+        half: bool,
+        computes_half: bool,
         normalization: bool,
     ) -> PyResult<Vec<PathBuf>> {
         let precision = match (half, computes_half) {
