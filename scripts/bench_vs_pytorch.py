@@ -107,13 +107,16 @@ def work(variant, case, parts, args):
 
 @contextlib.contextmanager
 def card_memory(device):
-    """MiB that are taken of the card meanwhile at most, above those before; none without a card."""
+    """MiB that are taken of the card meanwhile at most, above those before; none where nvidia-smi does not tell."""
     found = {"mib": None}
-    if device != "cuda":
+    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-i", "0"]
+    try:
+        before = int(subprocess.run(query, capture_output=True, text=True).stdout) if device == "cuda" else None
+    except (OSError, ValueError):
+        before = None
+    if before is None:
         yield found
         return
-    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-i", "0"]
-    before = int(subprocess.run(query, capture_output=True, text=True, check=True).stdout)
     with subprocess.Popen([*query, "-lms", "20"], stdout=subprocess.PIPE, text=True) as watch:
         yield found
         watch.terminate()

@@ -17,26 +17,8 @@ folder=$(cd "${1:-target/check-metal}" && pwd)
 started=$SECONDS
 target=aarch64-apple-darwin
 
-if [ ! -x "$folder/debian/usr/bin/rustc" ]; then
-    library=$(apt-cache depends rustc-web libstd-rust-web-dev | sed -n 's/^ *Depends: \(libstd-rust-web-[0-9.]*\)$/\1/p' | head -1)
-    llvm=$(apt-cache depends "$library" | sed -n 's/^ *Depends: \(libllvm[0-9]*\)$/\1/p' | head -1)
-    mkdir -p "$folder/packages"
-    (cd "$folder/packages" && apt-get download -q rustc-web rust-web-src libstd-rust-web-dev "$library" "$llvm")
-    for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder/debian"; done
-fi
-
-# What has become stable since that compiler is switched on: in the language and the core library for every crate, in the
-# standard library for ours.
-cat > "$folder/rustc" <<WRAPPER
-#!/bin/sh
-export LD_LIBRARY_PATH="$folder/debian/usr/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
-features=let_chains,if_let_guard,target_feature_11,unsigned_is_multiple_of,slice_as_chunks,unbounded_shifts,float_next_up_down
-case "\${CARGO_MANIFEST_DIR:-$folder/debian}:\${CARGO_PKG_NAME:-}:\$*" in
-"$folder/debian"*|*rustc-dep-of-std*) exec "$folder/debian/usr/bin/rustc" "\$@" ;;
-*:ksom-*:*) features=\$features,file_lock,panic_payload_as_str ;;
-esac
-exec "$folder/debian/usr/bin/rustc" "\$@" "-Zcrate-attr=feature(\$features)" -Astable_features
-WRAPPER
+source scripts/debian_rust.sh
+debian_rust "$folder"
 # C code of dependencies cannot be compiled without Apple's headers; type-checking Rust does not need it.
 cat > "$folder/cc" <<'WRAPPER'
 #!/bin/sh
@@ -51,10 +33,10 @@ cat > "$folder/ar" <<'WRAPPER'
 #!/bin/sh
 for file; do case $file in *.a) : > "$file" ;; esac; done
 WRAPPER
-chmod +x "$folder/rustc" "$folder/cc" "$folder/ar"
+chmod +x "$folder/cc" "$folder/ar"
 mkdir -p "$folder/sdk"
 
-export RUSTC=$folder/rustc RUSTC_BOOTSTRAP=1 SDKROOT=$folder/sdk
+export SDKROOT=$folder/sdk
 # sha2's own code for ARM uses intrinsics as safe functions, which they have only since become.
 export CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS='--cfg sha2_backend="soft"'
 export CC_aarch64_apple_darwin=$folder/cc CXX_aarch64_apple_darwin=$folder/cc AR_aarch64_apple_darwin=$folder/ar

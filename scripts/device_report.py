@@ -3,7 +3,7 @@ PyTorch from the same weights, speed and memory beside PyTorch.
 
     python scripts/device_report.py --device cuda|metal|cpu [--short] [--minutes 9.5] [--out report.md]
 
-It runs in a package as scripts/gpu.sh and scripts/metal.sh make it: `bin` with the programs (and `bin-cudnn`), `golden`,
+It runs in a package as scripts/gpu.sh and scripts/metal.sh make it: `bin` with the programs, `golden`,
 `images`, and these scripts. Python's own library is enough; what is compared with PyTorch is left out, and said so, where
 PyTorch is not there. Ends with 1 if something is not as it should be. On the CPU, which is for trying the way there, ksom
 computes by candle's own operations.
@@ -44,7 +44,7 @@ class Report:
     """Lines of Markdown, and whether all is as it should be."""
 
     def __init__(self):
-        self.lines, self.failed = [], []
+        self.lines, self.failed, self.left_out = [], [], []
 
     def say(self, line=""):
         print(line, flush=True)
@@ -69,8 +69,6 @@ class Bench:
     def __init__(self, args, work):
         self.args, self.work, self.ends = args, work, time.monotonic() + 60 * args.minutes
         self.programs = {"ksom": HERE / "bin"}
-        if (HERE / "bin-cudnn").is_dir() and args.device == "cuda":
-            self.programs["ksom, cuDNN"] = HERE / "bin-cudnn"
         self.missing = [name for name in PEER if importlib.util.find_spec(name) is None]
 
     def left(self):
@@ -287,17 +285,19 @@ def speed(bench, report):
                 parts = [part for part in parts if part != "train"]
             # Training alone, for its memory.
             for group in [[part] for part in parts if part == "train"] + [[part for part in parts if part != "train"]]:
-                rows += time_group(bench, programs, case, group, dtype, seconds) if group else []
+                rows += time_group(bench, report, programs, case, group, dtype, seconds) if group else []
     header = ["images/s", *programs, "ratio", "MiB of the card" if args.device == "cuda" else "MiB", "in PyTorch, least"]
     report.table(header, rows)
 
 
-def time_group(bench, programs, case, parts, dtype, seconds):
+def time_group(bench, report, programs, case, parts, dtype, seconds):
     """A row for each part of a case; programs that fail or that there is no time for have none."""
     rates, memories = {}, {}
     for name, (program, ksom) in programs.items():
+        what = f"{name}, {case}, {dtype}: {', '.join(parts)}"
         limit = min(bench.left(), 120)
         if limit < 10:
+            report.left_out.append(f"{what} (no time was left)")
             continue
         portable = bench.args.device == "cpu"
         how = argparse.Namespace(
@@ -307,7 +307,9 @@ def time_group(bench, programs, case, parts, dtype, seconds):
             rates[name], host, card = measure(program, str(ksom), case, parts, how)
             memories[name] = card if card is not None else host
         except Failed as error:
-            print(f"{name}, {case}, {', '.join(parts)}: {last_line(error)}", flush=True)
+            report.left_out.append(f"{what} ({last_line(error)})")
+            if program == "ksom" and limit >= 120:
+                report.check(False, what)
     rows = []
     for part in parts:
         cell = lambda name: f"{rates[name][part]:.1f}" if name in rates else "–"
@@ -339,8 +341,16 @@ def main():
         make_data(bench.work / "data", 256 if args.short else 1024)
         describe_machine(bench, report)
         for part in [golden, half_precision, training, speed]:
-            part(bench, report)
-    report.say(f"Not as it should be: {', '.join(report.failed)}." if report.failed else "All is as it should be.")
+            try:
+                part(bench, report)
+            except Exception as error:
+                # Whatever it is, the other parts are worth having.
+                report.say(f"{part.__name__}: {type(error).__name__}: {error}")
+                report.check(False, part.__name__)
+            args.out.write_text("\n".join(report.lines) + "\n")
+    for what in report.left_out:
+        report.say(f"- not measured: {what}")
+    report.say(f"Not as it should be: {', '.join(report.failed)}." if report.failed else "All that was tried is as it should be.")
     args.out.write_text("\n".join(report.lines) + "\n")
     sys.exit(bool(report.failed))
 

@@ -33,11 +33,10 @@ fetch_toolkit() {
     export NVCC=$CUDA_HOME/bin/nvcc RUSTFLAGS="-L native=$folder/link ${RUSTFLAGS:-}"
     [ -x "$NVCC" ] || "$python" -m pip install --quiet --no-deps --target "$folder/python" \
         nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-runtime==13.0.96 \
-        nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.0.2.14 nvidia-curand==10.4.0.35 nvidia-cuda-nvrtc==13.0.88 \
-        nvidia-cudnn-cu13==9.13.0.50
+        nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.0.2.14 nvidia-curand==10.4.0.35 nvidia-cuda-nvrtc==13.0.88
     mkdir -p "$folder/link"
     local library
-    for library in "$CUDA_HOME"/lib/lib*.so.* "$folder"/python/nvidia/cudnn/lib/lib*.so.*; do
+    for library in "$CUDA_HOME"/lib/lib*.so.*; do
         ln -sf "$library" "$folder/link/$(basename "${library%%.so.*}").so"
     done
     # The driver's functions, by the names in NVIDIA's header. Each says that there is no device.
@@ -49,18 +48,19 @@ fetch_toolkit() {
 
 # Whatever a program asks for is on every Linux machine, or NVIDIA's.
 check_libraries() {
-    local program=$1 library
+    local program=$1 library found
+    found=$(ldd "$program")
     for library in $(objdump -p "$program" | sed -n 's/^ *NEEDED *//p'); do
         case $library in
-        libcuda.so.1 | libcudart.so.13 | libcublas.so.13 | libcublasLt.so.13 | libcurand.so.10 | libnvrtc.so.13 | libcudnn.so.9) ;;
-        *) ldd "$program" | grep -q "$library.*=> /\|/$library " || { echo "$program asks for $library" >&2; exit 1; } ;;
+        libcuda.so.1 | libcudart.so.13 | libcublas.so.13 | libcublasLt.so.13 | libcurand.so.10 | libnvrtc.so.13) ;;
+        *) case $found in *"$library => /"* | *"/$library "*) ;; *) echo "$program asks for $library" >&2; exit 1 ;; esac ;;
         esac
     done
 }
 
 # With the stand-in for the driver a program starts, finds every function that it asks for, and says that there is no card.
 check_start() {
-    local path=$folder/link:$CUDA_HOME/lib:$folder/python/nvidia/cudnn/lib told
+    local path=$folder/link:$CUDA_HOME/lib told
     told=$(LD_BIND_NOW=1 LD_LIBRARY_PATH=$path "$1" info cifar10-ksom 2>&1 > /dev/null) || { echo "$told" >&2; exit 1; }
     case $told in
     *"computing on the CPU; not CUDA: this process sees no such NVIDIA card"*) ;;
@@ -71,11 +71,10 @@ check_start() {
 pack() {
     fetch_toolkit
     build_programs bin --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cuda
-    build_programs bin-cudnn --target-dir "$folder/build" --no-default-features --features ksom-cli/mimalloc,ksom-cli/cudnn
-    strip "$folder"/package/bin*/*
+    strip "$folder"/package/bin/*
     local program
-    for program in "$folder"/package/bin*/*; do check_libraries "$program"; done
-    for program in "$folder"/package/bin*/ksom; do check_start "$program"; done
+    for program in "$folder"/package/bin/*; do check_libraries "$program"; done
+    check_start "$folder/package/bin/ksom"
     write_notes "$(git describe --always --dirty), for CUDA 13.0 and compute capability $CUDA_COMPUTE_CAP or newer;" \
         "$(objdump -T "$folder"/package/bin/ksom | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1) or newer"
     rm -rf "$folder/ksom-gpu"
@@ -85,7 +84,7 @@ pack() {
     local bytes
     bytes=$(stat -c %s "$folder/ksom-gpu.tar.xz")
     [ "$bytes" -le "$largest" ] || { echo "the package takes $bytes bytes, more than $largest" >&2; exit 1; }
-    echo "$folder/ksom-gpu.tar.xz: $bytes bytes; linked for CUDA 13, with and without cuDNN ($((SECONDS - started)) s)"
+    echo "$folder/ksom-gpu.tar.xz: $bytes bytes; linked for CUDA 13 ($((SECONDS - started)) s)"
 }
 
 # The package's README and the script that runs it.
@@ -100,8 +99,6 @@ ksom $*.
 training beside PyTorch from the same weights, speed and memory beside PyTorch. \`./run.sh --help\` has its options. It needs
 Python 3, a driver for CUDA 13 (580 or newer), and NVIDIA's libraries of CUDA 13: those that a PyTorch for CUDA 13 brings,
 or a toolkit in /usr/local/cuda. Without PyTorch (and NumPy, Pillow, safetensors) ksom is measured alone. Nothing is fetched.
-
-\`bin\` convolves by im2col and cuBLAS, \`bin-cudnn\` by cuDNN.
 NOTES
     cat > "$folder/package/run.sh" <<'RUN'
 #!/bin/sh

@@ -96,6 +96,21 @@ def run(ksom, model, folder, token):
     check("ksom pulls what Python uploaded", same(pulled["folder"], source))
     check("ksom sees the same commit", pulled["commit"] == api.model_info("owner/from-python").sha)
 
+    # The page as a static Space.
+    from huggingface_hub import metadata_load
+
+    space = command("push", source, "--space", "owner/page")
+    page = Path(snapshot_download("owner/page", repo_type="space"))
+    command("explore", source, "--export", folder / "site")
+    paths = sorted(path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file())
+    exported = sorted(path.relative_to(folder / "site").as_posix() for path in (folder / "site").rglob("*") if path.is_file())
+    check(f"Python downloads the Space that ksom pushed, {len(paths)} files", paths == exported and same(page, folder / "site", paths))
+    check("Python sees the same commit of it", page.name == space["commit"] == api.space_info("owner/page").sha)
+    check("its card says that it is static", metadata_load(page / "README.md")["sdk"] == "static")
+    api.create_repo("owner/made", repo_type="space", space_sdk="static")
+    made = command("push", "--space", "owner/made")
+    check("ksom pushes into a Space that Python made", not made["created"] and len(made["files"]) == len(paths) - 2)
+
     # One cache for both.
     info = command("info", "owner/from-ksom", home="python", HF_HUB_OFFLINE="1")
     check("ksom uses Python's cache offline", info["commit"] == pushed["commit"])

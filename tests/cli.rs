@@ -8,6 +8,9 @@ mod codes;
 mod environment;
 #[path = "cli/experiment.rs"]
 mod experiment;
+#[cfg(feature = "explore")]
+#[path = "cli/explore.rs"]
+mod explore;
 #[cfg(feature = "onnx")]
 #[path = "cli/export.rs"]
 mod export;
@@ -54,6 +57,9 @@ mod pictures;
 mod pretrained;
 #[path = "cli/resume.rs"]
 mod resume;
+#[cfg(all(feature = "explore", feature = "hub"))]
+#[path = "cli/spaces.rs"]
+mod spaces;
 #[path = "cli/support.rs"]
 mod support;
 #[path = "cli/training.rs"]

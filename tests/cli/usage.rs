@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "train",
     "finetune",
     "encode",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 20] = [
     "eval",
     "experiment",
     "plot",
+    "explore",
     "map",
     "usage",
     "perturb",
@@ -66,6 +67,8 @@ fn wrong_usage_exits_with_2() {
         &["train", "--recipe", "cifar10", "--data", "cifar:p", "--out", "run"],
         &["train", "--recipe", "cifar10", "--data", "p", "--out", "run", "--set", "decay"],
         &["train", "--recipe", "cifar10", "--data", "p", "--out", "run", "--dtype", "f16"],
+        &["train", "--recipe", "cifar10", "--data", "p", "--out", "run", "--dtype", "bf16", "--device", "cpu"],
+        &["train", "--recipe", "cifar10", "--data", "p", "--out", "run", "--tf32", "--device", "cpu"],
         &["train", "--out", "run", "--resume", "--steps", "some"],
         &["experiment", "x.toml"],
         &["experiment", "x.toml", "--out", "run", "--jobs", "0"],

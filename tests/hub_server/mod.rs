@@ -128,6 +128,8 @@ fn serve(stream: TcpStream, state: &Mutex<State>, endpoint: &str) {
         };
         (response, fault)
     };
+    // Browsers may read it from any page.
+    let response = response.with("Access-Control-Allow-Origin", "*");
     fault::send(&stream, &request, response, fault);
 }
 

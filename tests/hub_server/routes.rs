@@ -8,33 +8,46 @@ use super::http::{Request, Response};
 use super::store::{Change, Repository, Store, Who, is_large};
 use super::{lfs, refusal};
 
+/// What stands before the name of a Space in addresses and in the store.
+const SPACES: &str = "spaces/";
+
 /// Answers a request.
 pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response {
     let Some(who) = Who::from_header(request.header("authorization")) else {
         return refusal(401, "", "Invalid credentials in Authorization header");
     };
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    // Spaces have the addresses of models, with a word before or instead.
+    let (kind, path) = match path.as_slice() {
+        ["api", "spaces", rest @ ..] => (SPACES, [&["api", "models"], rest].concat()),
+        ["spaces", rest @ ..] => (SPACES, rest.to_vec()),
+        ["cdn", "spaces", rest @ ..] => (SPACES, [&["cdn"], rest].concat()),
+        _ => ("", path),
+    };
     match (request.method.as_str(), path.as_slice()) {
         ("GET", ["api", "whoami-v2"]) if who != Who::Nobody => {
             Response::json(200, &json!({"type": "user", "name": "owner", "auth": {"type": "access_token"}}))
         }
         ("POST", ["api", "validate-yaml"]) => Response::json(200, &json!({"errors": [], "warnings": []})),
         ("POST", ["api", "repos", "create"]) => create_repository(request, store, who, endpoint),
-        ("GET", ["api", "models", owner, name]) => with(store, who, owner, name, |r| info(r, owner, name, "main")),
+        ("GET", ["api", "models", owner, name]) => {
+            with(store, who, (kind, owner, name), |r| info(r, owner, name, "main"))
+        }
         ("GET", ["api", "models", owner, name, "revision", revision]) => {
-            with(store, who, owner, name, |r| info(r, owner, name, revision))
+            with(store, who, (kind, owner, name), |r| info(r, owner, name, revision))
         }
         ("GET", ["api", "models", owner, name, "tree", revision]) => {
-            with(store, who, owner, name, |r| tree(r, revision))
+            with(store, who, (kind, owner, name), |r| tree(r, revision))
         }
         ("GET" | "HEAD", [owner, name, "resolve", revision, file @ ..]) => {
-            with(store, who, owner, name, |r| resolve(request, r, revision, &file.join("/"), endpoint))
+            let id = format!("{kind}{owner}/{name}");
+            with(store, who, (kind, owner, name), |r| resolve(request, r, &id, revision, &file.join("/"), endpoint))
         }
         ("GET" | "HEAD", ["cdn", ..]) if who != Who::Nobody => {
             refusal(400, "", "a token was sent to where it does not belong")
         }
         ("GET" | "HEAD", ["cdn", owner, name, commit, file @ ..]) => {
-            let found = store.repositories.get(&format!("{owner}/{name}")).and_then(|r| r.commits.get(*commit));
+            let found = store.repositories.get(&format!("{kind}{owner}/{name}")).and_then(|r| r.commits.get(*commit));
             match found.and_then(|tree| tree.get(&file.join("/"))) {
                 Some(file) => contents(request, &file.bytes).with("ETag", format!("\"{}\"", file.sha256())),
                 None => refusal(404, "", "no such object"),
@@ -50,18 +63,18 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
         ("POST" | "PUT", _) if who == Who::Nobody => refusal(401, "", "Access to this resource needs a token"),
         ("POST" | "PUT", _) if who == Who::Reader => refusal(403, "", "This token may read, but not write"),
         ("POST", ["api", "models", owner, name, "branch", branch]) => {
-            with(store, who, owner, name, |r| create_branch(request, r, branch))
+            with(store, who, (kind, owner, name), |r| create_branch(request, r, branch))
         }
         ("POST", ["api", "models", owner, name, "preupload", revision]) => {
-            with(store, who, owner, name, |r| preupload(request, r, revision))
+            with(store, who, (kind, owner, name), |r| preupload(request, r, revision))
         }
         ("POST", ["lfs-verify", oid]) => lfs::verify(request, store, oid),
         ("POST", [owner, name, "info", "lfs", "objects", "batch"]) if name.ends_with(".git") => {
             let transfer = store.transfer;
-            with(store, who, owner, name.trim_end_matches(".git"), |_| lfs::batch(request, transfer, endpoint))
+            with(store, who, (kind, owner, name.trim_end_matches(".git")), |_| lfs::batch(request, transfer, endpoint))
         }
         ("POST", ["api", "models", owner, name, "commit", revision]) => {
-            commit(request, store, owner, name, revision, endpoint)
+            commit(request, store, &format!("{kind}{owner}/{name}"), revision, endpoint)
         }
         (method, _) => refusal(404, "", &format!("this Hub knows no {method} {}", request.target())),
     }
@@ -71,11 +84,10 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
 fn with(
     store: &mut Store,
     who: Who,
-    owner: &str,
-    name: &str,
+    (kind, owner, name): (&str, &str, &str),
     then: impl FnOnce(&mut Repository) -> Response,
 ) -> Response {
-    match store.repositories.get_mut(&format!("{owner}/{name}")) {
+    match store.repositories.get_mut(&format!("{kind}{owner}/{name}")) {
         Some(repository) if !repository.private || who != Who::Nobody => then(repository),
         _ if who == Who::Nobody => refusal(401, "RepoNotFound", "Repository not found"),
         _ => refusal(404, "RepoNotFound", "Repository not found"),
@@ -114,7 +126,14 @@ fn tree(repository: &Repository, revision: &str) -> Response {
     Response::json(200, &json!(entries))
 }
 
-fn resolve(request: &Request, repository: &Repository, revision: &str, path: &str, endpoint: &str) -> Response {
+fn resolve(
+    request: &Request,
+    repository: &Repository,
+    id: &str,
+    revision: &str,
+    path: &str,
+    endpoint: &str,
+) -> Response {
     let Some((commit, tree)) = repository.tree(revision) else { return no_revision(revision) };
     let Some(file) = tree.get(path) else {
         return refusal(404, "EntryNotFound", "Entry not found").with("X-Repo-Commit", commit);
@@ -125,10 +144,9 @@ fn resolve(request: &Request, repository: &Repository, revision: &str, path: &st
             .with("ETag", format!("\"{}\"", file.oid()));
     }
     // Large files come from another host, where the token does not go.
-    let [owner, name] = [&request.path[0], &request.path[1]];
     let elsewhere = endpoint.replace("127.0.0.1", "localhost");
     Response::new(302, Vec::new())
-        .with("Location", format!("{elsewhere}/cdn/{owner}/{name}/{commit}/{path}"))
+        .with("Location", format!("{elsewhere}/cdn/{id}/{commit}/{path}"))
         .with("X-Repo-Commit", commit)
         .with("X-Linked-Etag", format!("\"{}\"", file.sha256()))
         .with("X-Linked-Size", file.bytes.len())
@@ -157,8 +175,15 @@ fn create_repository(request: &Request, store: &mut Store, who: Who, endpoint: &
     let (Some(name), owner) = (body["name"].as_str(), body["organization"].as_str().unwrap_or("owner")) else {
         return refusal(400, "", "\"name\" is required");
     };
-    let id = format!("{owner}/{name}");
-    let answer = json!({"url": format!("{endpoint}/{id}"), "id": "0", "name": id});
+    let kind = match (body["type"].as_str(), body["sdk"].as_str()) {
+        (None | Some("model"), None) => "",
+        (Some("space"), Some("static")) => SPACES,
+        (Some("space"), sdk) => return refusal(400, "", &format!("a Space needs an sdk that is known, not {sdk:?}")),
+        (kind, _) => return refusal(400, "", &format!("this Hub has no {kind:?}")),
+    };
+    let name = format!("{owner}/{name}");
+    let id = format!("{kind}{name}");
+    let answer = json!({"url": format!("{endpoint}/{id}"), "id": "0", "name": name});
     if store.repositories.contains_key(&id) {
         return refusal(409, "", "You already created this model repo");
     }
@@ -195,10 +220,9 @@ fn preupload(request: &Request, repository: &Repository, revision: &str) -> Resp
     Response::json(200, &json!({ "files": modes }))
 }
 
-fn commit(request: &Request, store: &mut Store, owner: &str, name: &str, revision: &str, endpoint: &str) -> Response {
-    let id = format!("{owner}/{name}");
+fn commit(request: &Request, store: &mut Store, id: &str, revision: &str, endpoint: &str) -> Response {
     let Store { repositories, objects, .. } = store;
-    let Some(repository) = repositories.get_mut(&id) else {
+    let Some(repository) = repositories.get_mut(id) else {
         return refusal(404, "RepoNotFound", "Repository not found");
     };
     if repository.commit_of(revision).is_none() {

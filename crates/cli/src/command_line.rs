@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::arguments::GlobalArgs;
 use crate::commands::{
-    bench, compare, convert, decode, encode, eval, experiment, export, finetune, info, list, map, neighborhood,
-    perturb, plot, pull, push, reconstruct, train, usage,
+    bench, compare, convert, decode, encode, eval, experiment, explore, export, finetune, info, list, map,
+    neighborhood, perturb, plot, pull, push, reconstruct, train, usage,
 };
 
 /// Turn pictures into discrete codes and back with Kohonen VQ-VAEs: train, fine-tune, encode, decode, inspect.
@@ -30,6 +30,7 @@ pub enum Command {
     Eval(eval::EvalArgs),
     Experiment(experiment::ExperimentArgs),
     Plot(plot::PlotArgs),
+    Explore(explore::ExploreArgs),
     Map(map::MapArgs),
     Usage(usage::UsageArgs),
     Perturb(perturb::PerturbArgs),

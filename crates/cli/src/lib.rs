@@ -11,6 +11,8 @@ mod commands;
 mod console;
 mod evaluated;
 mod experiment_progress;
+#[cfg(feature = "explore")]
+mod explore;
 mod failure;
 mod files;
 mod hub;
@@ -71,6 +73,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Eval(args) => output::print(&commands::eval::run(args, &settings)?, &settings),
         Command::Experiment(args) => output::print(&commands::experiment::run(args, &settings)?, &settings),
         Command::Plot(args) => output::print(&commands::plot::run(args)?, &settings),
+        Command::Explore(args) => commands::explore::run(args, &settings),
         Command::Map(args) => output::print(&commands::map::run(args, &settings)?, &settings),
         Command::Usage(args) => output::print(&commands::usage::run(args, &settings)?, &settings),
         Command::Perturb(args) => output::print(&commands::perturb::run(args, &settings)?, &settings),

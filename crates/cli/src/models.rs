@@ -125,6 +125,22 @@ impl FoundModel {
         })
     }
 
+    /// Whether it is one of the zoo.
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.place, Place::BuiltIn(_))
+    }
+
+    /// What it is called where others see it: of a folder the name alone, without those above it.
+    pub fn public_name(&self) -> String {
+        match &self.place {
+            Place::Directory(folder) => {
+                let whole = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+                whole.file_name().map_or_else(|| "model".to_string(), |name| name.to_string_lossy().into_owned())
+            }
+            Place::BuiltIn(_) | Place::Hub(_) => self.name.clone(),
+        }
+    }
+
     /// The size of its weights in bytes.
     pub fn weights_bytes(&self) -> Result<u64> {
         Ok(match &self.place {

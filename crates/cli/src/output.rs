@@ -3,7 +3,6 @@
 use std::io::{Write, stdout};
 
 use anyhow::{Context, Result};
-use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
 use ksom_vqvae::evaluation::LevelEvaluation;
 use ksom_vqvae::model::ArchitectureKind;
 use serde::Serialize;
@@ -155,18 +154,6 @@ pub fn architecture_name(kind: ArchitectureKind) -> &'static str {
     match kind {
         ArchitectureKind::VqVae => "VQ-VAE",
         ArchitectureKind::VqVae2 => "VQ-VAE-2",
-    }
-}
-
-/// A quantizer's name for people.
-pub fn quantizer_name(kind: QuantizerKind, neighborhood: NeighborhoodKind) -> &'static str {
-    match (kind, neighborhood) {
-        (QuantizerKind::Ksom, NeighborhoodKind::Hard) => "KSOM, hard neighborhood",
-        (QuantizerKind::Ksom, NeighborhoodKind::Gaussian) => "KSOM, gaussian neighborhood",
-        (QuantizerKind::Ksom, NeighborhoodKind::None) => "EMA-VQ",
-        (QuantizerKind::GdSom, NeighborhoodKind::Hard) => "GD-SOM, hard neighborhood",
-        (QuantizerKind::GdSom, NeighborhoodKind::Gaussian) => "GD-SOM, gaussian neighborhood",
-        (QuantizerKind::GdSom, NeighborhoodKind::None) => "GD-SOM, no neighborhood",
     }
 }
 

@@ -67,7 +67,11 @@ impl Settings {
         if self.dtype == DType::F16 {
             bail!(Usage("gradients do not fit into f16: train with --dtype bf16, or leave it out".into()));
         }
-        self.compute_by(|device| Compute::new(device, self.dtype).for_training())
+        let compute = self.compute_by(|device| Compute::new(device, self.dtype).for_training())?;
+        if compute.products.is_some() && compute.device.is_cpu() && !self.portable {
+            bail!(Usage("on the CPU a training is slower in bf16 than in f32: leave out --dtype".into()));
+        }
+        Ok(compute)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Results are the same bits whatever the number of threads, and an image's result does not depend on what else is in
 //! its batch. The instruction set is chosen at run time: AVX-512, AVX2 with FMA, NEON, or plain Rust
-//! ([`instruction_set`] says which).
+//! ([`instruction_set`] says which); in WebAssembly when the module is built.
 //!
 //! # Operations in candle's graph
 //! [`conv2d`] and [`conv_transpose2d`] take [N, H, W, C] and weights in PyTorch's layout, with bias, skip connection and
@@ -72,7 +72,7 @@ pub use nearest::{nearest, nearest_two};
 pub use norm::squared_norm;
 pub use relu::relu;
 
-/// The instruction set that the kernels use on this machine: `avx512`, `avx2`, `neon` or `scalar`; the best there is, or
+/// The instruction set that the kernels use on this machine: `avx512`, `avx2`, `neon`, `simd128` or `scalar`; the best there is, or
 /// the one that the environment variable `KSOM_INSTRUCTION_SET` names.
 pub fn instruction_set() -> &'static str {
     simd::detect::best().name

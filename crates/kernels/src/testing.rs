@@ -15,8 +15,11 @@ pub(crate) fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().and_then(|t| t.to_vec1()).unwrap()
 }
 
-/// Runs `f` on a thread pool of its own.
+/// Runs `f` on a thread pool of its own; in WebAssembly on the one thread that there is.
 pub(crate) fn with_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    if cfg!(target_family = "wasm") {
+        return f();
+    }
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
 }
 

@@ -111,6 +111,18 @@ fn default_one() -> f64 {
 }
 
 impl QuantizerConfig {
+    /// What it is called for people.
+    pub fn name(&self) -> &'static str {
+        match (self.kind, self.neighborhood) {
+            (QuantizerKind::Ksom, NeighborhoodKind::Hard) => "KSOM, hard neighborhood",
+            (QuantizerKind::Ksom, NeighborhoodKind::Gaussian) => "KSOM, gaussian neighborhood",
+            (QuantizerKind::Ksom, NeighborhoodKind::None) => "EMA-VQ",
+            (QuantizerKind::GdSom, NeighborhoodKind::Hard) => "GD-SOM, hard neighborhood",
+            (QuantizerKind::GdSom, NeighborhoodKind::Gaussian) => "GD-SOM, gaussian neighborhood",
+            (QuantizerKind::GdSom, NeighborhoodKind::None) => "GD-SOM, no neighborhood",
+        }
+    }
+
     /// KSOM with the hard neighborhood on an automatic 2-D grid.
     pub fn ksom(num_codes: usize, dim: usize) -> Self {
         Self {

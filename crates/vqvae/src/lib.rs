@@ -47,7 +47,7 @@
 //!
 //! None is on by default. `zoo`: the built-in models. `onnx`: models as ONNX files. `hub`: pulling from and pushing to the Hub. `pth`: PyTorch
 //! checkpoints. `charts`: curves, and experiments, whose results are drawn. `avx512-gemm`: AVX-512 in candle's own matrix
-//! products. `cuda`, `cudnn`, `metal`, `accelerate`, `mkl`: as candle's.
+//! products. `cuda`, `metal`, `accelerate`, `mkl`: as candle's.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -11,7 +11,7 @@ use ksom_vqvae::{ModelConfig, zoo};
 use serde::Serialize;
 
 use crate::models;
-use crate::output::{Block, Report, architecture_name, bytes, quantizer_name, sides};
+use crate::output::{Block, Report, architecture_name, bytes, sides};
 use crate::settings::Settings;
 
 /// Show what a model is and where it comes from
@@ -110,7 +110,7 @@ impl Report for InfoReport {
             ("parameters", self.parameters.to_string()),
             ("weights", bytes(self.bytes)),
             ("levels", codes.collect::<Vec<_>>().join(", ")),
-            ("quantizer", quantizer_name(quantizer.kind, quantizer.neighborhood).to_string()),
+            ("quantizer", quantizer.name().to_string()),
             ("codebook", format!("{} codes of dimension {}", quantizer.num_codes, quantizer.dim)),
             ("grid", format!("{}: {}", sides(&quantizer.grid), self.grid_layout)),
             ("shrink step", quantizer.shrink_step.to_string()),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::console::say;
 use crate::models::built_in_config;
-use crate::output::{Block, NO_NUMBER, Report, architecture_name, bytes, pictures, quantizer_name, sides, table};
+use crate::output::{Block, NO_NUMBER, Report, architecture_name, bytes, pictures, sides, table};
 
 /// List the models that are known by name, those pulled from the Hub, and the recipes
 #[derive(Args)]
@@ -95,7 +95,7 @@ fn zoo_model(files: &ModelFiles) -> Result<ZooModel> {
 fn describe(config: ModelConfig, bytes: u64) -> Description {
     Description {
         architecture: architecture_name(config.architecture.kind),
-        quantizer: quantizer_name(config.quantizer.kind, config.quantizer.neighborhood),
+        quantizer: config.quantizer.name(),
         untrained: config.is_untrained(),
         num_codes: config.quantizer.num_codes,
         grid: config.quantizer.grid,

@@ -92,7 +92,7 @@ pub fn run(args: MapArgs, settings: &Settings) -> Result<MapReport> {
     let counter = Counter::new(&settings.console, quantizer.num_codes, "codes");
     let options = MapOptions { level, fixed: fixed.unwrap_or(0), enlarge: args.enlarge };
     let map = code_map(&model, &options, &mut |codes| counter.set(codes))?;
-    let cell = 2 * architecture.stride() as u32 * args.enlarge;
+    let cell = options.cell(&model);
     let (across, down) = match model.quantizers().get(level) {
         Some(quantizer) => GridLayout::new(quantizer.grid(), cell).marks(),
         None => Default::default(),

@@ -7,6 +7,7 @@ pub mod decode;
 pub mod encode;
 pub mod eval;
 pub mod experiment;
+pub mod explore;
 pub mod export;
 pub mod finetune;
 pub mod info;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_vqvae::hub::{CardOptions, HubName, PackOptions, PushOptions};
+use ksom_vqvae::hub::{CardOptions, HubName, PackOptions, Package, PushOptions};
 use serde::Serialize;
 
 use crate::failure::Usage;
@@ -11,23 +11,28 @@ use crate::models;
 use crate::output::{Block, Report, bytes, table};
 use crate::settings::Settings;
 
-/// Upload a model to the Hugging Face Hub
+/// Upload a model to the Hugging Face Hub, or the page that explores its map
 #[derive(Args)]
 #[command(after_help = "Examples:
   ksom push runs/mine owner/model --dry-run
   ksom push runs/mine owner/model --private --license mit
   ksom push photos-ksom owner/model --onnx
+  ksom push --space owner/page              # the page of `ksom explore` as a static Space
+  ksom push runs/mine --space owner/page    # the same, beginning with this model
 
-Needs a token with write access: HF_TOKEN, or that stored by `hf auth login`. What goes is config.json,
+Needs a token with write access: HF_TOKEN, or that stored by `hf auth login`. What goes of a model is config.json,
 model.safetensors, metrics.jsonl if there is one, README.md: yours, or else a model card made of the configuration and
 the recorded metrics, and with --onnx the model as ONNX files, which the card says how to run.")]
 pub struct PushArgs {
     /// A model directory, such as a run directory; the name of a built-in model; or owner/name[@revision] on the Hub
-    #[arg(value_name = "MODEL")]
-    model: String,
+    #[arg(value_name = "MODEL", required_unless_present = "space")]
+    model: Option<String>,
     /// owner/name; the repository is created if there is none
-    #[arg(value_name = "NAME")]
-    name: HubName,
+    #[arg(value_name = "NAME", required_unless_present = "space")]
+    name: Option<HubName>,
+    /// Upload the page of `ksom explore` as this static Space instead; MODEL is the one that it begins with
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "license", "dataset", "base_model", "onnx"])]
+    space: Option<HubName>,
     /// Create the repository as a private one
     #[arg(long)]
     private: bool,
@@ -76,24 +81,31 @@ pub struct PushReport {
 
 #[derive(Serialize)]
 struct UploadedFile {
-    path: &'static str,
+    path: String,
     bytes: usize,
     sha256: String,
 }
 
 pub fn run(args: PushArgs, settings: &Settings) -> Result<PushReport> {
+    let is_space = args.space.is_some();
+    let Some(name) = args.space.or(args.name) else { bail!(Usage("name the repository: owner/name".to_string())) };
     let name = match &args.revision {
-        Some(_) if args.name.to_string() != args.name.repository() => {
+        Some(_) if name.to_string() != name.repository() => {
             bail!(Usage("the branch is named twice: in NAME and by --revision".to_string()))
         }
-        Some(revision) => args.name.at(revision)?,
-        None => args.name,
+        Some(revision) => name.at(revision)?,
+        None => name,
     };
-    let card = CardOptions { license: args.license, datasets: args.dataset, base_model: args.base_model };
-    let options = PackOptions { card, onnx: args.onnx };
-    let package = models::find(&args.model, settings)?.pack(&name, &options)?;
+    let package = match &args.model {
+        model if is_space => pack_space(model.as_deref(), settings)?,
+        Some(model) => {
+            let card = CardOptions { license: args.license, datasets: args.dataset, base_model: args.base_model };
+            models::find(model, settings)?.pack(&name, &PackOptions { card, onnx: args.onnx })?
+        }
+        None => bail!(Usage("name the model to push".to_string())),
+    };
     let files = package.files().iter().map(|file| UploadedFile {
-        path: file.path,
+        path: file.path.clone(),
         bytes: file.contents.len(),
         sha256: file.sha256.clone(),
     });
@@ -121,9 +133,21 @@ pub fn run(args: PushArgs, settings: &Settings) -> Result<PushReport> {
     Ok(report)
 }
 
+/// The page of `ksom explore` as a Space.
+#[cfg(feature = "explore")]
+fn pack_space(model: Option<&str>, settings: &Settings) -> Result<Package> {
+    let site = crate::explore::site(model, settings)?;
+    Ok(Package::of_space(site.files().map(|(path, bytes)| (path, bytes.as_ref()))))
+}
+
+#[cfg(not(feature = "explore"))]
+fn pack_space(_: Option<&str>, _: &Settings) -> Result<Package> {
+    bail!("this ksom was built without the feature `explore`, which holds the page: build it with the feature")
+}
+
 impl Report for PushReport {
     fn blocks(&self) -> Vec<Block> {
-        let row = |file: &UploadedFile| vec![file.path.to_string(), bytes(file.bytes as u64), file.sha256.clone()];
+        let row = |file: &UploadedFile| vec![file.path.clone(), bytes(file.bytes as u64), file.sha256.clone()];
         let files = table(&["file", "size", "SHA-256"], self.files.iter().map(row).collect());
         let line = |text: String| Block::Line(text);
         let target = format!("{}@{}", self.repository, self.revision);

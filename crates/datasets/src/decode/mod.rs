@@ -34,4 +34,4 @@ mod tiff;
 
 pub use file::{decode_bytes, decode_file, decode_image, image_size};
 pub use options::{DecodeOptions, Decoded};
-pub use pixels::over;
+pub use pixels::{over, to_rgb};

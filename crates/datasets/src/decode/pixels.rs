@@ -4,7 +4,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage, RgbaImage};
 
 /// 8-bit RGB of the same size; what is transparent is composed over `background`.
-pub(super) fn to_rgb(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
+pub fn to_rgb(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
     if picture.color().has_alpha() { over(&picture.to_rgba8(), background) } else { picture.into_rgb8() }
 }
 

@@ -4,6 +4,8 @@ use super::isa::Isa;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
 use super::scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use super::wasm;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use std::sync::LazyLock;
@@ -29,6 +31,8 @@ pub(crate) fn available() -> Vec<&'static Isa> {
     all.extend(x86::available());
     #[cfg(target_arch = "aarch64")]
     all.extend(neon::available());
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    all.extend(wasm::available());
     all.push(&scalar::ISA);
     all
 }

@@ -1,7 +1,7 @@
 //! Vector registers of the processor, and the tile kernels built on them.
 //!
 //! [`vector::Vector`] is what a tile kernel needs of an instruction set; [`tile`] and [`winograd`] hold the kernels,
-//! generic over it; each of `x86`, `neon` and `scalar` instantiates them as an [`isa::Isa`]. [`detect::best`] chooses at
+//! generic over it; each of `x86`, `neon`, `wasm` and `scalar` instantiates them as an [`isa::Isa`]. [`detect::best`] chooses at
 //! run time.
 //!
 //! Each output element is one chain of fused multiply-adds over k in a fixed order, begun from zero or the bias; of
@@ -9,6 +9,7 @@
 
 pub(crate) mod bounds;
 pub(crate) mod detect;
+#[cfg_attr(target_arch = "wasm32", allow(unused_macros, unused_imports, reason = "there may be no instruction set"))]
 mod instantiate;
 pub(crate) mod isa;
 #[cfg(target_arch = "aarch64")]
@@ -16,6 +17,8 @@ mod neon;
 mod scalar;
 pub(crate) mod tile;
 mod vector;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 pub(crate) mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -18,7 +18,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::model::config::{ModelConfig, config_path};
+use crate::model::config::{MAX_CONFIG_BYTES, ModelConfig, config_path};
 use crate::system::compute::Compute;
 use crate::system::file_kind::{FileKind, foreign_model};
 use crate::system::files::{TensorFile, read_head, write_atomic, write_tensors};
@@ -49,6 +49,22 @@ impl Model {
     /// As [`Model::load`].
     pub fn load_trainable(dir: impl AsRef<Path>, compute: &Compute) -> Result<Self> {
         load(dir.as_ref(), compute, true)
+    }
+
+    /// Loads a model for inference from the contents of its two files; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn from_bytes(config: &[u8], weights: Vec<u8>, name: &str, compute: &Compute) -> Result<Self> {
+        let dir = Path::new(name);
+        let (config_path, weights_path) = (config_path(dir), weights_path(dir));
+        let text = std::str::from_utf8(config).map_err(|_| Error::config(&config_path, "expected text in UTF-8"))?;
+        if text.len() as u64 > MAX_CONFIG_BYTES {
+            let message = format!("expected at most {MAX_CONFIG_BYTES} bytes, found {}", text.len());
+            return Err(Error::config(&config_path, message));
+        }
+        let config = ModelConfig::parse(text, &config_path)?;
+        from_file(&config, TensorFile::from_bytes(weights, &weights_path)?, &weights_path, compute, false)
     }
 
     /// Writes `config.json` and `model.safetensors` into `dir`, which is created if needed.
@@ -100,8 +116,13 @@ fn load(dir: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
     }
     let config = ModelConfig::read(&config_path)?;
     let weights = weights_path(dir);
-    let tensors = own_weights(TensorFile::read(&weights)?.tensors(&weights)?, &weights)?;
-    Model::from_tensors(&config, tensors, &weights.display().to_string(), compute, trainable)
+    from_file(&config, TensorFile::read(&weights)?, &weights, compute, trainable)
+}
+
+/// A model from its weights, which nobody has looked at.
+fn from_file(config: &ModelConfig, file: TensorFile, path: &Path, compute: &Compute, trainable: bool) -> Result<Model> {
+    let tensors = own_weights(file.tensors(path)?, path)?;
+    Model::from_tensors(config, tensors, &path.display().to_string(), compute, trainable)
 }
 
 /// Whether every value is a finite number in f32.

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
+use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::codes::coding;
 use crate::codes::header::{Header, KEY};
@@ -94,6 +94,20 @@ impl CodesFile {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path, packing: Packing) -> Result<()> {
+        let failed = |error| Error::file(path, format!("cannot be written as safetensors: {error}"));
+        write_atomic(path, &self.serialize(packing).map_err(failed)?)
+    }
+
+    /// The bytes that [`CodesFile::write`] writes.
+    ///
+    /// # Errors
+    /// They cannot be written as safetensors.
+    pub fn to_bytes(&self, packing: Packing) -> Result<Vec<u8>> {
+        let failed = |error| Error::Invalid(format!("codes cannot be written as safetensors: {error}"));
+        self.serialize(packing).map_err(failed)
+    }
+
+    fn serialize(&self, packing: Packing) -> std::result::Result<Vec<u8>, SafeTensorError> {
         let header = Header {
             model: self.model.clone(),
             fingerprint: self.fingerprint.clone(),
@@ -122,11 +136,8 @@ impl CodesFile {
         let views = tensors
             .iter()
             .map(|(name, width, shape, bytes)| Ok((name, TensorView::new(width.dtype(), shape.clone(), bytes)?)))
-            .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
-        let bytes = views
-            .and_then(|views| safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), header.to_json())]))))
-            .map_err(|error| Error::file(path, format!("cannot be written as safetensors: {error}")))?;
-        write_atomic(path, &bytes)
+            .collect::<std::result::Result<Vec<_>, SafeTensorError>>()?;
+        safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), header.to_json())])))
     }
 
     /// [N, h, w] of a level, where all pictures have codes of one shape.
@@ -147,12 +158,10 @@ impl CodesFile {
     pub fn write_npy(&self, path: &Path, whole: bool) -> Result<Vec<PathBuf>> {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("codes");
         let beside = |name: &str| path.with_file_name(format!("{stem}.{name}.npy"));
-        let width = Width::of(self.num_codes());
         let mut written = Vec::new();
         for (l, level) in self.levels.iter().enumerate() {
             let path = if whole && self.levels.len() == 1 { path.to_path_buf() } else { beside(level) };
-            let shape = if self.is_uniform() { self.shape(l) } else { vec![self.codes(l).count()] };
-            npy::write(&path, &shape, self.codes(l), width)?;
+            write_atomic(&path, &self.npy(l))?;
             written.push(path);
         }
         if self.images.windows(2).any(|pair| (pair[0].width, pair[0].height) != (pair[1].width, pair[1].height)) {
@@ -162,10 +171,19 @@ impl CodesFile {
             };
             let path = beside("sizes");
             let shape = [self.images.len(), 2 + 2 * self.levels.len()];
-            npy::write(&path, &shape, self.images.iter().flat_map(row), Width::U32)?;
+            write_atomic(&path, &npy::to_bytes(&shape, self.images.iter().flat_map(row), Width::U32))?;
             written.push(path);
         }
         Ok(written)
+    }
+
+    /// The NumPy array of a level's codes that [`CodesFile::write_npy`] writes.
+    ///
+    /// # Panics
+    /// There is no such level.
+    pub fn npy(&self, level: usize) -> Vec<u8> {
+        let shape = if self.is_uniform() { self.shape(level) } else { vec![self.codes(level).count()] };
+        npy::to_bytes(&shape, self.codes(level), Width::of(self.num_codes()))
     }
 
     /// Reads a codes file.

@@ -4,13 +4,11 @@ use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
 use ksom_datasets::loading::Converter;
 
+use crate::codes::batches::{groups, in_halves};
 use crate::codes::tiling::{Span, tiles};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::system::memory;
-
-/// Pictures go through the network together up to this many pixels.
-const PIXELS_PER_BATCH: usize = 1 << 18;
 
 /// The longest side of a decoded picture, as PNG has it.
 const MAX_SIDE: u32 = (1 << 31) - 64;
@@ -89,28 +87,41 @@ impl Model {
     pub fn encode_images(&self, pictures: &[RgbImage]) -> Result<Vec<ImageCodes>> {
         let mut encoded = Vec::with_capacity(pictures.len());
         for group in groups(pictures, RgbImage::dimensions) {
-            let (width, height) = group[0].dimensions();
-            if width == 0 || height == 0 {
-                return Err(Error::Invalid(format!("a picture cannot be {width}×{height}")));
-            }
-            let stride = self.stride();
-            let padded: Vec<RgbImage> = group.iter().map(|picture| pad_edges(picture, stride as u32)).collect();
-            let (columns, rows) = (padded[0].width() as usize / stride, padded[0].height() as usize / stride);
-            let tiles = tiles(&self.config().architecture, rows, columns);
-            if let [_] = tiles[..] {
-                encoded.extend(in_halves(&padded, &mut |padded| {
-                    let what = || format!("encoding {} pictures of {width}×{height} at once", padded.len());
-                    let levels =
-                        self.encode(&self.pixels(padded)?).map_err(|error| error.while_computing(|| (what(), None)))?;
-                    unstack(&levels, width, height)
-                })?);
-            } else {
-                for picture in &padded {
-                    encoded.push(self.encode_tiles(picture, (width, height), &tiles)?);
-                }
-            }
+            encoded.extend(self.encode_group(group, &mut |_, _| ())?);
         }
         Ok(encoded)
+    }
+
+    /// A picture of any size → codes: those of [`Model::encode_images`]. `progress` is told tiles done, and how many
+    /// there are.
+    ///
+    /// # Errors
+    /// As [`Model::encode_images`].
+    pub fn encode_image(&self, picture: &RgbImage, progress: &mut dyn FnMut(usize, usize)) -> Result<ImageCodes> {
+        Ok(self.encode_group(std::slice::from_ref(picture), progress)?.remove(0))
+    }
+
+    /// Encodes pictures of one size.
+    fn encode_group(&self, group: &[RgbImage], progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<ImageCodes>> {
+        let (width, height) = group[0].dimensions();
+        if width == 0 || height == 0 {
+            return Err(Error::Invalid(format!("a picture cannot be {width}×{height}")));
+        }
+        let stride = self.stride();
+        let padded: Vec<RgbImage> = group.iter().map(|picture| pad_edges(picture, stride as u32)).collect();
+        let (columns, rows) = (padded[0].width() as usize / stride, padded[0].height() as usize / stride);
+        let tiles = tiles(&self.config().architecture, rows, columns);
+        if let [_] = tiles[..] {
+            let encoded = in_halves(&padded, &mut |padded| {
+                let what = || format!("encoding {} pictures of {width}×{height} at once", padded.len());
+                let levels =
+                    self.encode(&self.pixels(padded)?).map_err(|error| error.while_computing(|| (what(), None)))?;
+                unstack(&levels, width, height)
+            })?;
+            progress(1, 1);
+            return Ok(encoded);
+        }
+        padded.iter().map(|picture| self.encode_tiles(picture, (width, height), &tiles, progress)).collect()
     }
 
     /// Codes → pictures of their original sizes. Neighbors of equal size share a batch; large ones are tiled.
@@ -123,26 +134,38 @@ impl Model {
         }
         let mut pictures = Vec::with_capacity(codes.len());
         for group in groups(codes, |codes| (codes.width, codes.height)) {
-            let (width, height) = (group[0].width, group[0].height);
-            memory::require(3 * u64::from(width) * u64::from(height), || format!("a picture of {width}×{height}"))?;
-            let stride = self.stride();
-            let (columns, rows) = ((width as usize).div_ceil(stride), (height as usize).div_ceil(stride));
-            let tiles = tiles(&self.config().architecture, rows, columns);
-            if let [_] = tiles[..] {
-                let decoded = in_halves(group, &mut |group| {
-                    let what = || format!("decoding {} pictures of {width}×{height} at once", group.len());
-                    let pixels =
-                        self.decode(&stack(group)?).map_err(|error| error.while_computing(|| (what(), None)))?;
-                    self.images(&pixels)
-                })?;
-                pictures.extend(decoded.iter().map(|picture| crop(picture, (0, 0), (width, height))));
-            } else {
-                for codes in group {
-                    pictures.push(self.decode_tiles(codes, (columns, rows), &tiles)?);
-                }
-            }
+            pictures.extend(self.decode_group(group, &mut |_, _| ())?);
         }
         Ok(pictures)
+    }
+
+    /// Codes → a picture of its original size: that of [`Model::decode_images`]. `progress` is told tiles done, and how
+    /// many there are.
+    ///
+    /// # Errors
+    /// As [`Model::decode_images`].
+    pub fn decode_image(&self, codes: &ImageCodes, progress: &mut dyn FnMut(usize, usize)) -> Result<RgbImage> {
+        codes.validate(self).map_err(Error::Invalid)?;
+        Ok(self.decode_group(std::slice::from_ref(codes), progress)?.remove(0))
+    }
+
+    /// Decodes valid codes of pictures of one size.
+    fn decode_group(&self, group: &[ImageCodes], progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<RgbImage>> {
+        let (width, height) = (group[0].width, group[0].height);
+        memory::require(3 * u64::from(width) * u64::from(height), || format!("a picture of {width}×{height}"))?;
+        let stride = self.stride();
+        let (columns, rows) = ((width as usize).div_ceil(stride), (height as usize).div_ceil(stride));
+        let tiles = tiles(&self.config().architecture, rows, columns);
+        if let [_] = tiles[..] {
+            let decoded = in_halves(group, &mut |group| {
+                let what = || format!("decoding {} pictures of {width}×{height} at once", group.len());
+                let pixels = self.decode(&stack(group)?).map_err(|error| error.while_computing(|| (what(), None)))?;
+                self.images(&pixels)
+            })?;
+            progress(1, 1);
+            return Ok(decoded.iter().map(|picture| crop(picture, (0, 0), (width, height))).collect());
+        }
+        group.iter().map(|codes| self.decode_tiles(codes, (columns, rows), &tiles, progress)).collect()
     }
 
     /// Pictures → codes → pictures: what [`Model::encode_images`] and [`Model::decode_images`] give in turn.
@@ -166,6 +189,7 @@ impl Model {
         picture: &RgbImage,
         (width, height): (u32, u32),
         tiles: &[(Span, Span)],
+        progress: &mut dyn FnMut(usize, usize),
     ) -> Result<ImageCodes> {
         let stride = self.stride();
         let levels = self.config().architecture.levels();
@@ -176,7 +200,7 @@ impl Model {
                 CodeGrid { height: h, width: w, codes: vec![0; h * w] }
             })
             .collect();
-        for (row, column) in tiles {
+        for (tile, (row, column)) in tiles.iter().enumerate() {
             let origin = ((column.outer.0 * stride) as u32, (row.outer.0 * stride) as u32);
             let size =
                 (((column.outer.1 - column.outer.0) * stride) as u32, ((row.outer.1 - row.outer.0) * stride) as u32);
@@ -193,6 +217,7 @@ impl Model {
                     grid.codes[start..start + line.len()].copy_from_slice(line);
                 }
             }
+            progress(tile + 1, tiles.len());
         }
         Ok(ImageCodes { width, height, levels: grids })
     }
@@ -202,52 +227,31 @@ impl Model {
         codes: &ImageCodes,
         (columns, rows): (usize, usize),
         tiles: &[(Span, Span)],
+        progress: &mut dyn FnMut(usize, usize),
     ) -> Result<RgbImage> {
         let stride = self.stride();
-        let levels = self.config().architecture.levels();
         let mut picture = RgbImage::new((columns * stride) as u32, (rows * stride) as u32);
-        for (row, column) in tiles {
-            let parts: Vec<Tensor> = levels
-                .iter()
-                .zip(&codes.levels)
-                .map(|(level, grid)| {
-                    let scale = stride / level.stride;
-                    let scaled = |span: (usize, usize)| (span.0 * scale, span.1 * scale);
-                    grid.tensor(scaled(row.outer), scaled(column.outer))
-                })
-                .collect::<Result<_>>()?;
-            let decoded = self.images(&self.decode(&parts)?)?;
-            let core = crop(
-                &decoded[0],
-                ((column.offset() * stride) as u32, (row.offset() * stride) as u32),
-                ((column.len() * stride) as u32, (row.len() * stride) as u32),
-            );
+        for (tile, (row, column)) in tiles.iter().enumerate() {
+            let core = self.decode_tile(codes, *row, *column)?;
             let place = ((column.core.0 * stride) as i64, (row.core.0 * stride) as i64);
             image::imageops::replace(&mut picture, &core, place.0, place.1);
+            progress(tile + 1, tiles.len());
         }
         Ok(crop(&picture, (0, 0), (codes.width, codes.height)))
     }
-}
 
-/// Runs of neighbors of one size, none longer than a batch holds.
-fn groups<T>(items: &[T], size: impl Fn(&T) -> (u32, u32) + Copy) -> impl Iterator<Item = &[T]> {
-    items.chunk_by(move |a, b| size(a) == size(b)).flat_map(move |run| {
-        let (width, height) = size(&run[0]);
-        let pixels = (width as usize * height as usize).max(1);
-        run.chunks((PIXELS_PER_BATCH / pixels).max(1))
-    })
-}
-
-/// What `work` makes of all items at once, or of fewer at a time where a device has no memory for so many.
-fn in_halves<T, R>(items: &[T], work: &mut dyn FnMut(&[T]) -> Result<Vec<R>>) -> Result<Vec<R>> {
-    match work(items) {
-        Err(Error::OutOfMemory { .. }) if items.len() > 1 => {
-            let (first, second) = items.split_at(items.len() / 2);
-            let mut made = in_halves(first, work)?;
-            made.extend(in_halves(second, work)?);
-            Ok(made)
-        }
-        made => made,
+    /// The pixels of a tile's core.
+    pub(super) fn decode_tile(&self, codes: &ImageCodes, row: Span, column: Span) -> Result<RgbImage> {
+        let stride = self.stride();
+        let levels = self.config().architecture.levels();
+        let parts = levels.iter().zip(&codes.levels).map(|(level, grid)| {
+            let scale = stride / level.stride;
+            let scaled = |span: (usize, usize)| (span.0 * scale, span.1 * scale);
+            grid.tensor(scaled(row.outer), scaled(column.outer))
+        });
+        let decoded = self.images(&self.decode(&parts.collect::<Result<Vec<_>>>()?)?)?;
+        let from = ((column.offset() * stride) as u32, (row.offset() * stride) as u32);
+        Ok(crop(&decoded[0], from, ((column.len() * stride) as u32, (row.len() * stride) as u32)))
     }
 }
 
@@ -261,7 +265,7 @@ pub(crate) fn pad_edges(picture: &RgbImage, stride: u32) -> RgbImage {
     RgbImage::from_fn(padded_width, padded_height, |x, y| *picture.get_pixel(x.min(width - 1), y.min(height - 1)))
 }
 
-fn crop(picture: &RgbImage, (x, y): (u32, u32), (width, height): (u32, u32)) -> RgbImage {
+pub(super) fn crop(picture: &RgbImage, (x, y): (u32, u32), (width, height): (u32, u32)) -> RgbImage {
     image::imageops::crop_imm(picture, x, y, width, height).to_image()
 }
 
@@ -329,9 +333,16 @@ mod tests {
             }
             let decoded = model.images(&model.decode(&whole).unwrap()).unwrap();
             let cropped = crop(&decoded[0], (0, 0), picture.dimensions());
-            let tiled = model.decode_images(&[whole_codes]).unwrap();
+            let tiled = model.decode_images(std::slice::from_ref(&whole_codes)).unwrap();
             let far = tiled[0].iter().zip(cropped.iter()).filter(|(a, b)| a.abs_diff(**b) > 1).count();
             assert_eq!(far, 0, "pixels of decoded tiles differ from the whole by more than one level");
+
+            let (mut done, mut told) = (Vec::new(), Vec::new());
+            assert_eq!(model.encode_image(&picture, &mut |tile, of| done.push((tile, of))).unwrap(), codes);
+            let alone = model.decode_image(&whole_codes, &mut |tile, of| told.push((tile, of)));
+            assert!(alone.unwrap() == tiled[0], "a picture decoded with progress differs");
+            let all: Vec<_> = (1..=6).map(|tile| (tile, 6)).collect();
+            assert_eq!((&done, &told), (&all, &all));
         }
     }
 

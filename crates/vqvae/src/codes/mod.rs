@@ -1,6 +1,7 @@
 //! Pictures to codes and back: pictures of any size, the files that hold codes, and codes moved on their map.
 
 mod arithmetic;
+mod batches;
 mod coding;
 pub(crate) mod file;
 mod given;
@@ -10,6 +11,7 @@ mod layout;
 mod mixing;
 mod npy;
 mod numbers;
+mod part;
 mod shift;
 pub(crate) mod tiling;
 
@@ -17,7 +19,7 @@ pub use file::Packing;
 pub use given::{BareCodes, GivenCodes, GivenSizes};
 pub use images::CodeGrid;
 pub use layout::grid_layout;
-pub use shift::shift_codes;
+pub use shift::{shift_codes, shift_part};
 
 /// Bits that each code takes in a file where it is not compressed: 8, 16 or 32.
 pub fn stored_bits(num_codes: usize) -> u32 {

@@ -50,10 +50,15 @@ fn spans(length: usize, core: usize, halo: usize) -> Vec<Span> {
         .collect()
 }
 
+/// Whether a picture of `height` × `width` pixels goes in one piece.
+pub(crate) fn is_one_tile(height: usize, width: usize) -> bool {
+    height * width <= 2 * CORE * CORE
+}
+
 /// The tiles (rows, columns) of a picture of `height` × `width` units: one for pictures of ordinary size.
 pub(crate) fn tiles(architecture: &Architecture, height: usize, width: usize) -> Vec<(Span, Span)> {
     let stride = architecture.stride();
-    let whole = height * width * stride * stride <= 2 * CORE * CORE;
+    let whole = is_one_tile(height * stride, width * stride);
     let cut = |length| {
         let core = if whole { length } else { CORE / stride };
         spans(length, core, architecture.halo())

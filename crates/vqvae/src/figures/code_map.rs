@@ -31,6 +31,13 @@ pub struct MapOptions {
     pub enlarge: u32,
 }
 
+impl MapOptions {
+    /// Pixels of the side of a code's cell.
+    pub fn cell(&self, model: &Model) -> u32 {
+        (TILE * model.stride()) as u32 * self.enlarge
+    }
+}
+
 /// Decodes every code of a level alone: a uniform field of it, so large that its borders cannot be seen from the
 /// middle 2 × 2 steps of the model's stride (8 × 8 pixels of a VQ-VAE), which are shown in the code's place on the grid
 /// ([`GridLayout`]). `progress` is told the codes done.
@@ -54,7 +61,7 @@ pub fn code_map(model: &Model, options: &MapOptions, progress: &mut dyn FnMut(us
     }
     let stride = architecture.stride();
     let (tile, side) = (TILE * stride, TILE + 2 * architecture.halo());
-    let layout = GridLayout::new(quantizer.grid(), tile as u32 * options.enlarge);
+    let layout = GridLayout::new(quantizer.grid(), options.cell(model));
     let mut map = white(layout.size())?;
     let converter = Converter::new(&model.config().preprocessing.normalization)?;
     let batch = (PIXELS_PER_BATCH / (side * stride).pow(2)).max(1);

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::event::HubEvent;
 use super::failure::Failure;
 use super::name::HubName;
+use super::package::RepositoryKind;
 use super::settings::Hub;
 use super::waiting;
 use crate::error::{Error, HubProblem, Result};
@@ -30,6 +31,7 @@ pub(crate) const AGENT: &str = concat!("ksom/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Client<'a> {
     pub(crate) hub: &'a Hub,
     pub(crate) name: &'a HubName,
+    kind: RepositoryKind,
     http: reqwest::blocking::Client,
 }
 
@@ -45,7 +47,7 @@ pub(crate) struct Refusal<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(crate) fn new(hub: &'a Hub, name: &'a HubName) -> Result<Self> {
+    pub(crate) fn new(hub: &'a Hub, name: &'a HubName, kind: RepositoryKind) -> Result<Self> {
         // A blocking client would panic there, on its way out at the latest.
         if tokio::runtime::Handle::try_current().is_ok() {
             return Err(Error::Hub {
@@ -61,15 +63,20 @@ impl<'a> Client<'a> {
             .timeout(hub.timeout)
             .build()
             .map_err(|error| cannot_start(name, &error))?;
-        Ok(Self { hub, name, http })
+        Ok(Self { hub, name, kind, http })
     }
 
     /// The address of the Hub's interface to this repository.
     pub(crate) fn interface(&self) -> String {
-        format!("{}/api/models/{}", self.hub.endpoint, self.name.repository())
+        format!("{}/api/{}s/{}", self.hub.endpoint, self.kind.name(), self.name.repository())
     }
 
-    /// Asks the Hub's interface; `path` is below `/api/models/owner/name`.
+    /// The address of the repository's page.
+    pub(crate) fn page(&self) -> String {
+        format!("{}/{}{}", self.hub.endpoint, self.kind.folder(), self.name.repository())
+    }
+
+    /// Asks the Hub's interface; `path` is below [`Self::interface`].
     pub(crate) fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.read(self.send(self.get(&format!("{}{path}", self.interface())))?)
     }
@@ -87,7 +94,7 @@ impl<'a> Client<'a> {
 
     /// A file of a commit from byte `start` on. The answer may be the whole file nevertheless (status 200).
     pub(crate) fn file(&self, commit: &str, path: &str, start: u64) -> Result<Response, Failure> {
-        let request = self.get(&format!("{}/{}/resolve/{commit}/{path}", self.hub.endpoint, self.name.repository()));
+        let request = self.get(&format!("{}/resolve/{commit}/{path}", self.page()));
         self.send(if start > 0 { request.header(RANGE, format!("bytes={start}-")) } else { request })
     }
 
@@ -184,8 +191,7 @@ impl<'a> Client<'a> {
             (_, Some("EntryNotFound")) => (NotFound, format!("the repository lacks a file that a model needs{words}")),
             (_, Some("GatedRepo")) => {
                 let first = if token.is_none() { format!("{log_in}, and ") } else { String::new() };
-                let message =
-                    format!("access is granted on request only: {first}ask for it on {endpoint}/{repository}");
+                let message = format!("access is granted on request only: {first}ask for it on {}", self.page());
                 (Authentication, message)
             }
             (401, _) if token.is_none() => {

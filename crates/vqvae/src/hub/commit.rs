@@ -62,10 +62,7 @@ pub(crate) fn large_files<'p>(
         if mode.is_some_and(|mode| mode.should_ignore) {
             return Err(Failure::Final(
                 HubProblem::Refused,
-                format!(
-                    "the repository's .gitignore leaves out {}, which a model needs: change it on the Hub",
-                    file.path
-                ),
+                format!("the repository's .gitignore leaves out {}, which is needed: change it on the Hub", file.path),
             ));
         }
         // An empty file is never stored as a large one.
@@ -83,7 +80,7 @@ pub(crate) fn commit(
     large: &[&PackedFile],
     options: &PushOptions,
 ) -> Result<Committed, Failure> {
-    let summary = options.summary();
+    let summary = options.summary(package.kind());
     let mut lines = json!({"key": "header", "value": {"summary": summary, "description": ""}}).to_string() + "\n";
     for file in package.files() {
         let line = match large.iter().any(|large| large.path == file.path) {

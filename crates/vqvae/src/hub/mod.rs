@@ -41,7 +41,7 @@ pub use cache::{CachedModel, HubModel};
 pub use card::CardOptions;
 pub use listing::{Listing, RemoteFile};
 pub use name::HubName;
-pub use package::{PackOptions, Package, PackedFile, PushOptions, Pushed};
+pub use package::{PackOptions, Package, PackedFile, PushOptions, Pushed, RepositoryKind};
 pub use settings::{Hub, Token};
 
 #[cfg(feature = "hub")]

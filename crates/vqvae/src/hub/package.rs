@@ -22,16 +22,26 @@ const METRICS_FILE: &str = "metrics.jsonl";
 /// The longest card and the longest metrics that go, in bytes.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
 
-/// The files of a model as they go to the Hub: configuration, weights, card, metrics where there are any, and ONNX files
-/// where they are asked for. Nothing else of the folder is ever read.
+/// The files of a repository as they go to the Hub. Those of a model are configuration, weights, card, metrics where there
+/// are any, and ONNX files where they are asked for: nothing else of its folder is ever read.
 pub struct Package {
+    kind: RepositoryKind,
     files: Vec<PackedFile>,
+}
+
+/// What a repository on the Hub is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepositoryKind {
+    /// A model.
+    Model,
+    /// A Space that serves its files as they are.
+    StaticSpace,
 }
 
 /// A file of a [`Package`].
 pub struct PackedFile {
-    /// Its name in the repository.
-    pub path: &'static str,
+    /// Its path in the repository.
+    pub path: String,
     /// Its contents.
     pub contents: Vec<u8>,
     /// SHA-256 of the contents, in hexadecimal.
@@ -56,7 +66,7 @@ pub struct PackOptions {
     pub onnx: bool,
 }
 
-/// How a model is pushed.
+/// How a package is pushed.
 #[derive(Clone, Debug, Default)]
 pub struct PushOptions {
     /// If the repository has to be created: for its owner alone.
@@ -70,8 +80,12 @@ pub struct PushOptions {
 impl PushOptions {
     /// The commit's message, or what stands for it.
     #[cfg(feature = "hub")]
-    pub(crate) fn summary(&self) -> &str {
-        self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or("Upload a model by ksom")
+    pub(crate) fn summary(&self, kind: RepositoryKind) -> &str {
+        let usual = match kind {
+            RepositoryKind::Model => "Upload a model by ksom",
+            RepositoryKind::StaticSpace => "Upload a page by ksom",
+        };
+        self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or(usual)
     }
 }
 
@@ -80,7 +94,7 @@ impl PushOptions {
 pub struct Pushed {
     /// The new commit, where the Hub names it.
     pub commit: Option<String>,
-    /// Where the model is to be seen.
+    /// Where it is to be seen.
     pub url: String,
     /// Where the pull request is to be found, if one was asked for.
     pub pull_request: Option<String>,
@@ -165,7 +179,18 @@ impl Package {
         ];
         files.extend(parts.metrics.map(|metrics| PackedFile::new(METRICS_FILE, metrics)));
         files.extend(onnx);
-        Ok(Self { files })
+        Ok(Self { kind: RepositoryKind::Model, files })
+    }
+
+    /// Packs the files of a static Space by their paths, among which `README.md` should say `sdk: static`.
+    pub fn of_space<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let files = files.into_iter().map(|(path, contents)| PackedFile::new(path, contents.to_vec())).collect();
+        Self { kind: RepositoryKind::StaticSpace, files }
+    }
+
+    /// What it is to become.
+    pub fn kind(&self) -> RepositoryKind {
+        self.kind
     }
 
     /// The files, in the order in which they go.
@@ -179,9 +204,29 @@ impl Package {
     }
 }
 
+impl RepositoryKind {
+    /// What the Hub calls it.
+    #[cfg(feature = "hub")]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::StaticSpace => "space",
+        }
+    }
+
+    /// What stands before `owner/name` in the address of a repository of this kind.
+    #[cfg(feature = "hub")]
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Model => "",
+            Self::StaticSpace => "spaces/",
+        }
+    }
+}
+
 impl PackedFile {
-    fn new(path: &'static str, contents: Vec<u8>) -> Self {
-        Self { path, sha256: sha256(&contents), contents }
+    fn new(path: &str, contents: Vec<u8>) -> Self {
+        Self { path: path.to_string(), sha256: sha256(&contents), contents }
     }
 }
 

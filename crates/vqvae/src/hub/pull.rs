@@ -10,6 +10,7 @@ use super::event::HubEvent;
 use super::failure::{Failure, retry};
 use super::listing::{Listing, RemoteFile};
 use super::name::{HubName, is_commit, revision_in_address};
+use super::package::RepositoryKind;
 use super::settings::Hub;
 use crate::error::{Error, HubProblem, Result};
 use crate::model::Model;
@@ -42,7 +43,7 @@ impl Hub {
         {
             return Ok(model);
         }
-        let client = Client::new(self, name)?;
+        let client = Client::new(self, name, RepositoryKind::Model)?;
         fetch(&client, &cache, on_event).or_else(|failure| {
             if failure.is_passing()
                 && let Ok(model) = cache.find(name.revision())

@@ -1,4 +1,4 @@
-//! From a model directory to a repository on the Hub, in one commit.
+//! From a package to a repository on the Hub, in one commit.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::commit::{self, large_files};
 use super::event::HubEvent;
 use super::failure::{Failure, retry};
 use super::name::{HubName, revision_in_address};
-use super::package::{Package, PushOptions, Pushed};
+use super::package::{Package, PushOptions, Pushed, RepositoryKind};
 use super::settings::Hub;
 use super::upload::Batch;
 use super::xet;
@@ -27,7 +27,7 @@ struct Repository {
 }
 
 impl Hub {
-    /// Uploads a model to `name` in one commit, to the branch that `name` has as its revision. Repository and branch
+    /// Uploads a package to `name` in one commit, to the branch that `name` has as its revision. Repository and branch
     /// are created if need be. Blocks; not to be called from async code.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Hub {
         if name.commit().is_some() {
             return Err(refused(HubProblem::Refused, "a commit cannot be pushed to: name a branch"));
         }
-        let client = Client::new(self, name)?;
+        let client = Client::new(self, name, package.kind())?;
         push(&client, package, options, on_event).map_err(|failure| client.error(failure))
     }
 }
@@ -65,7 +65,7 @@ fn push(
     options: &PushOptions,
     on_event: &mut dyn FnMut(HubEvent),
 ) -> Result<Pushed, Failure> {
-    let created = create(client, options, on_event)?;
+    let created = create(client, package.kind(), options, on_event)?;
     let bytes = package.files().iter().map(|file| file.contents.len() as u64).sum();
     on_event(HubEvent::Uploading { bytes });
     let large = large_files(client, package, options, on_event)?;
@@ -85,14 +85,19 @@ fn push(
     };
     // The same files twice are harmless on a branch, but the same proposal twice is not.
     let commit = if options.create_pr { commit() } else { retry(&mut client.told(on_event), commit) }?;
-    let url = format!("{}/{}", client.hub.endpoint, client.name.repository());
+    let url = client.page();
     let pull_request =
         options.create_pr.then(|| commit.pull_request_url.unwrap_or_else(|| format!("{url}/discussions")));
     Ok(Pushed { commit: commit.commit_oid, url, pull_request, created })
 }
 
 /// Makes sure of repository and branch; gives whether the repository is new.
-fn create(client: &Client, options: &PushOptions, on_event: &mut dyn FnMut(HubEvent)) -> Result<bool, Failure> {
+fn create(
+    client: &Client,
+    kind: RepositoryKind,
+    options: &PushOptions,
+    on_event: &mut dyn FnMut(HubEvent),
+) -> Result<bool, Failure> {
     let name = client.name;
     let found: Option<Repository> = retry(&mut client.told(on_event), || client.ask_for("", "RepoNotFound"))?;
     let created = match found {
@@ -112,9 +117,12 @@ fn create(client: &Client, options: &PushOptions, on_event: &mut dyn FnMut(HubEv
         }
         None => {
             let url = format!("{}/api/repos/create", client.hub.endpoint);
-            let body = json!({
-                "name": name.name(), "organization": name.owner(), "type": "model", "private": options.private,
+            let mut body = json!({
+                "name": name.name(), "organization": name.owner(), "type": kind.name(), "private": options.private,
             });
+            if kind == RepositoryKind::StaticSpace {
+                body["sdk"] = json!("static");
+            }
             make(client, &url, &body, on_event)?;
             true
         }

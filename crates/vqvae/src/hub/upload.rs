@@ -65,7 +65,7 @@ impl Batch {
         on_event: &mut dyn FnMut(HubEvent),
     ) -> Result<Self, Failure> {
         let hub = client.hub;
-        let url = format!("{}/{}.git/info/lfs/objects/batch", hub.endpoint, client.name.repository());
+        let url = format!("{}.git/info/lfs/objects/batch", client.page());
         let transfers = if hub.without_xet { vec!["basic", "multipart"] } else { vec!["basic", "multipart", XET] };
         let objects: Vec<_> =
             files.iter().map(|file| json!({"oid": file.sha256, "size": file.contents.len()})).collect();

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use hf_hub::repository::CommitOperation;
-use hf_hub::{HFClient, HFClientSync, HFError};
+use hf_hub::repository::{CommitInfo, CommitOperation, RepoType};
+use hf_hub::{HFClient, HFClientSync, HFError, HFRepositorySync, HFResult};
 
 use super::client::{AGENT, Client, Refusal, cannot_start};
 use super::commit::Committed;
 use super::failure::Failure;
-use super::package::{Package, PushOptions};
+use super::name::HubName;
+use super::package::{Package, PushOptions, RepositoryKind};
 use crate::error::HubProblem;
 
 /// A commit takes the Hub longer than a file does.
@@ -34,18 +35,35 @@ pub(crate) fn commit(client: &Client, package: &Package, options: &PushOptions) 
         .build()
         .and_then(HFClientSync::from_inner)
         .map_err(|error| cannot_start(name, &error))?;
-    let operations: Vec<CommitOperation> =
-        package.files().iter().map(|file| CommitOperation::add_bytes(file.path, file.contents.clone())).collect();
-    let commit = hf
-        .model(name.owner(), name.name())
+    let operations: Vec<CommitOperation> = package
+        .files()
+        .iter()
+        .map(|file| CommitOperation::add_bytes(file.path.as_str(), file.contents.clone()))
+        .collect();
+    let message = options.summary(package.kind()).to_string();
+    let sent = match package.kind() {
+        RepositoryKind::Model => send(&hf.model(name.owner(), name.name()), operations, message, name, options),
+        RepositoryKind::StaticSpace => send(&hf.space(name.owner(), name.name()), operations, message, name, options),
+    };
+    let commit = sent.map_err(|error| failure(client, error))?;
+    Ok(Committed { commit_oid: commit.commit_oid, pull_request_url: commit.pr_url })
+}
+
+/// Uploads and commits files to a repository of some kind.
+fn send<T: RepoType>(
+    repository: &HFRepositorySync<T>,
+    operations: Vec<CommitOperation>,
+    message: String,
+    name: &HubName,
+    options: &PushOptions,
+) -> HFResult<CommitInfo> {
+    repository
         .create_commit()
         .operations(operations)
-        .commit_message(options.summary().to_string())
+        .commit_message(message)
         .revision(name.revision())
         .create_pr(options.create_pr)
         .send()
-        .map_err(|error| failure(client, error))?;
-    Ok(Committed { commit_oid: commit.commit_oid, pull_request_url: commit.pr_url })
 }
 
 fn failure(client: &Client, error: HFError) -> Failure {

@@ -1,9 +1,6 @@
 //! How much memory the system has left, asked before something large is allocated.
 
-use std::path::Path;
-
 use crate::error::{Error, Result};
-use crate::system::limits;
 
 /// Bytes of an f32.
 pub(crate) const FLOAT: u128 = 4;
@@ -47,8 +44,15 @@ pub(crate) fn require_for_pictures(count: usize, (width, height): (u32, u32)) ->
 }
 
 /// Bytes that this process can still allocate. `None` where the system does not say.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn available() -> Option<u64> {
-    limits::available(Path::new("/"))
+    crate::system::limits::available(std::path::Path::new("/"))
+}
+
+/// The same where addresses have 32 bits and memory only grows, by pages of 64 KiB. What was freed is not counted.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn available() -> Option<u64> {
+    Some((1 << 32) - ((std::arch::wasm32::memory_size(0) as u64) << 16))
 }
 
 #[cfg(test)]

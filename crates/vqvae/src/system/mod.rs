@@ -8,6 +8,7 @@ pub(crate) mod device_memory;
 pub(crate) mod digest;
 pub(crate) mod file_kind;
 pub(crate) mod files;
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod memory;
