@@ -135,16 +135,17 @@ impl Model {
         detached(py, || self.model.save(&folder, if half { DType::F16 } else { DType::F32 }))
     }
 
-    /// Writes `encoder.onnx` and `decoder.onnx`; gives their paths. The first of `halves` keeps weights in f16, the
-    /// second computes in f16, too.
+    /// Writes `encoder.onnx` and `decoder.onnx`; gives their paths. `half` keeps weights in f16, `computes_half` computes
+    /// in f16, too.
     fn export_onnx(
         &self,
         py: Python<'_>,
         folder: PathBuf,
-        halves: (bool, bool),
+        half: bool,
+        computes_half: bool,
         normalization: bool,
     ) -> PyResult<Vec<PathBuf>> {
-        let precision = match halves {
+        let precision = match (half, computes_half) {
             (_, true) => Precision::Half,
             (true, false) => Precision::HalfWeights,
             (false, false) => Precision::F32,

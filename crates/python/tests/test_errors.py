@@ -27,7 +27,7 @@ def test_each_error_is_of_its_kind(small, two_levels, tmp_path):
         (ksom.DeviceError, RuntimeError, "tpu", lambda: ksom.Model.from_pretrained("photos-ksom", device="tpu")),
         (ksom.DataError, ValueError, "no images", lambda: ksom.find_pictures(tmp_path / "empty")),
         (ksom.TrainingError, RuntimeError, "resume", lambda: ksom.train(out=tmp_path / "x", resume=True)),
-        (ksom.InvalidError, ValueError, "num_codes", lambda: ksom.Quantizer(0, 4)),
+        (ksom.InvalidError, ValueError, "1 to 1048576 codes", lambda: ksom.Quantizer(0, 4)),
         (ksom.InvalidError, ValueError, "below 512, found -1", lambda: small.decode(np.full((2, 2), -1))),
         (ksom.InvalidError, ValueError, "below 512, found 512", lambda: small.decode(np.full((2, 2), 512))),
         (ksom.InvalidError, ValueError, "whole numbers", lambda: small.decode(np.zeros((2, 2)))),

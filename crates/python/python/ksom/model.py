@@ -165,7 +165,7 @@ class Model:
         """
         if dtype not in ("f32", "f16"):
             raise InvalidError(f"dtype is f32 or f16, found {dtype}")
-        written = self._native.export_onnx(os.fspath(folder), (half, dtype == "f16"), normalization)
+        written = self._native.export_onnx(os.fspath(folder), half, dtype == "f16", normalization)
         return [os.fspath(path) for path in written]
 
     def __repr__(self) -> str:
