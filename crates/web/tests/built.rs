@@ -9,11 +9,11 @@ use ksom_vqvae::system::sha256;
 #[test]
 fn the_page_is_built_from_these_sources() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let read = |path: &str| std::fs::read_to_string(workspace.join(path)).unwrap_or_default();
-    let built_from = read("crates/web/page/pkg/built_from.txt");
-    let lock = read("Cargo.lock");
+    let read = |path: &str| std::fs::read(workspace.join(path)).unwrap_or_default();
+    let text = |path: &str| String::from_utf8(read(path)).unwrap_or_default();
+    let (built_from, lock) = (text("crates/web/page/pkg/built_from.txt"), text("Cargo.lock"));
     let is_as_it_was = |line: &str| match line.split_once("  ") {
-        Some((hash, path)) => sha256(read(path).as_bytes()) == hash,
+        Some((hash, path)) => sha256(&read(path)) == hash,
         None => line
             .split_once(' ')
             .is_some_and(|(name, version)| lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n"))),
