@@ -126,11 +126,13 @@ impl FoundModel {
     }
 
     /// Whether it is one of the zoo.
+    #[cfg(feature = "explore")]
     pub fn is_built_in(&self) -> bool {
         matches!(self.place, Place::BuiltIn(_))
     }
 
     /// What it is called where others see it: of a folder the name alone, without those above it.
+    #[cfg(feature = "explore")]
     pub fn public_name(&self) -> String {
         match &self.place {
             Place::Directory(folder) => {

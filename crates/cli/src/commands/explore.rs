@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
 
-use crate::output::{Block, Report, bytes};
 use crate::settings::Settings;
 
 /// Walk a model's map in the browser: pictures as codes, the map, and codes that change
@@ -40,23 +38,9 @@ pub struct ExploreArgs {
     pub overwrite: bool,
 }
 
-/// Where the page is.
-#[derive(Serialize)]
-struct Serving {
-    address: String,
-}
-
-/// What was written.
-#[derive(Serialize)]
-struct Exported {
-    folder: PathBuf,
-    files: usize,
-    bytes: u64,
-}
-
 #[cfg(feature = "explore")]
 pub fn run(args: ExploreArgs, settings: &Settings) -> Result<u8> {
-    use crate::explore::{Server, export, site};
+    use crate::explore::{Exported, Server, Serving, export, site};
     use crate::output::print;
 
     let site = site(args.model.as_deref(), settings)?;
@@ -78,20 +62,4 @@ pub fn run(args: ExploreArgs, settings: &Settings) -> Result<u8> {
 #[cfg(not(feature = "explore"))]
 pub fn run(_: ExploreArgs, _: &Settings) -> Result<u8> {
     anyhow::bail!("this ksom was built without the feature `explore`: build it with the feature")
-}
-
-impl Report for Serving {
-    fn blocks(&self) -> Vec<Block> {
-        vec![Block::Line(self.address.clone()), Block::Hint("Ctrl-C ends it".to_string())]
-    }
-}
-
-impl Report for Exported {
-    fn blocks(&self) -> Vec<Block> {
-        let (folder, size) = (self.folder.display(), bytes(self.bytes));
-        vec![
-            Block::Line(format!("{} files, {size}, in {folder}", self.files)),
-            Block::Hint(format!("to look at it: python3 -m http.server --directory {folder}")),
-        ]
-    }
 }

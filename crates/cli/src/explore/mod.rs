@@ -2,10 +2,12 @@
 
 mod content_type;
 mod export;
+mod report;
 mod server;
 mod site;
 
 pub use export::export;
+pub use report::{Exported, Serving};
 pub use server::Server;
 pub use site::Site;
 

@@ -121,7 +121,7 @@ impl<'a> Graph<'a> {
     pub(super) fn constant(&mut self, name: impl Into<String>, tensor: &Tensor) -> Result<String> {
         let name = name.into();
         let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-        let data = (&tensor).data().into_owned();
+        let data = View::data(&tensor).into_owned();
         self.bytes += data.len();
         if self.bytes > MAX_BYTES {
             return Err(Error::Invalid(format!(
