@@ -49,8 +49,8 @@ fn class(error: &Error) -> &'static str {
         Error::Invalid(_) | Error::Sides { .. } => "InvalidError",
         Error::NoModel { .. } => "NoModelError",
         Error::WrongModel { .. } => "WrongModelError",
-        Error::Memory { .. } => "OutOfMemoryError",
-        Error::Device { .. } => "DeviceError",
+        Error::Memory { .. } | Error::OutOfMemory { .. } => "OutOfMemoryError",
+        Error::Device { .. } | Error::Type { .. } => "DeviceError",
         Error::Hub { .. } => "HubError",
         Error::NotTrainable
         | Error::NoTraining { .. }

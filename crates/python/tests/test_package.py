@@ -58,7 +58,7 @@ def blocks(path, language="python"):
     return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.S)
 
 
-@pytest.mark.parametrize("document", ["crates/python/README.md", "docs/python.md"])
+@pytest.mark.parametrize("document", ["README.md", "crates/python/README.md", "docs/python.md"])
 def test_the_lines_of_the_documents_run(document, tmp_path, monkeypatch, pictures):
     """Each block goes on where the one before it ended."""
     for name in ("a.jpg", "b.png"):

@@ -89,9 +89,12 @@ print(summary.steps)
 def test_ctrl_c_writes_a_checkpoint(pictures, tmp_path):
     out = python(f"""
 import _thread, threading, ksom
-threading.Timer(1.5, _thread.interrupt_main).start()
+def soon(event):
+    if event["kind"] == "step" and event["step"] == 3:
+        threading.Timer(0.2, _thread.interrupt_main).start()
 try:
-    ksom.train("cifar10", {str(pictures)!r}, {str(tmp_path / "run")!r}, steps=1000000, overrides={SMALL!r}, progress=False)
+    ksom.train("cifar10", {str(pictures)!r}, {str(tmp_path / "run")!r}, steps=1000000, overrides={SMALL!r},
+               progress=False, on_event=soon)
     print("ended by itself")
 except KeyboardInterrupt:
     print("stopped")
