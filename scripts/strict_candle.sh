@@ -71,6 +71,12 @@ pub(crate) fn trace(what: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether nothing is refused, for counting what commits ask for that ask for too much.
+fn lenient() -> bool {
+    static LENIENT: OnceLock<bool> = OnceLock::new();
+    *LENIENT.get_or_init(|| std::env::var_os("STRICT_LENIENT").is_some())
+}
+
 /// Counts an operation that allocates. Number `$STRICT_FULL_AT` finds the device full.
 pub(crate) fn allocate(op: &str) -> Result<()> {
     trace(op)?;
@@ -84,14 +90,14 @@ pub(crate) fn allocate(op: &str) -> Result<()> {
 }
 
 pub(crate) fn type_of(op: &str, dtype: DType) -> Result<()> {
-    if dtype == DType::F64 {
+    if dtype == DType::F64 && !lenient() {
         bail!("strict candle: {op} in f64, which Metal has not")
     }
     Ok(())
 }
 
 pub(crate) fn contiguous(op: &str, what: &str, layout: &Layout) -> Result<()> {
-    if !layout.is_contiguous() {
+    if !layout.is_contiguous() && !lenient() {
         bail!("strict candle: {op} of {what} that is not contiguous: {layout:?}")
     }
     Ok(())
@@ -109,7 +115,7 @@ pub(crate) fn operand(what: &str, layout: &Layout, rows: usize, columns: usize) 
         dense *= dims[i];
         right
     });
-    if !(plain || transposed) || !batches {
+    if !(plain && batches || transposed && batches || lenient()) {
         bail!("strict candle: matmul whose {what} is neither contiguous nor the transpose of what is: {layout:?}")
     }
     Ok(())
@@ -153,7 +159,7 @@ for name in ["conv1d", "conv2d"]:
     insert(name, "allocate()", f'type_of("{name}", self.dtype())', f'contiguous("{name}", "an input", {source[1]})',
            f'contiguous("{name}", "a kernel", {source[2]})')
 for name in ["conv_transpose1d", "conv_transpose2d"]:
-    insert(name, f'refused("{name}")')
+    insert(name, f'trace("{name}")', f'refused("{name}")')
 for name in ["zeros_impl", "rand_uniform", "rand_normal"]:
     insert(name, "allocate()")
 backend.write_text(head + text)
@@ -165,7 +171,10 @@ tensor.write_text(text)
 with open(strict / "src/strict.rs", "a") as file:
     file.write('''
 pub(crate) fn refused(op: &str) -> Result<()> {
-    bail!("strict candle: {op}, which no device computes well")
+    if !lenient() {
+        bail!("strict candle: {op}, which no device computes well")
+    }
+    Ok(())
 }
 ''')
 strict.rename(done)
@@ -174,13 +183,6 @@ PATCH
 cd "$folder/tree"
 # Little is computed: what compiles fast is fast.
 strict=(--release --config 'profile.release.opt-level=1' --config "patch.crates-io.candle-core.path='$folder/candle-core'" --target-dir "$folder/build")
-tests=(--test golden)
-# Earlier commits have neither.
-! grep -q '^pth = ' crates/vqvae/Cargo.toml || tests+=(--features ksom-vqvae/pth)
-[ ! -f crates/vqvae/tests/accumulation.rs ] || tests+=(--test accumulation)
-echo "== golden files and training steps"
-KSOM_TEST_DEVICE=portable "$cargo" test "${strict[@]}" -p ksom-quantizers -p ksom-vqvae "${tests[@]}"
-
 "$cargo" build "${strict[@]}" -p ksom-cli --no-default-features --bin ksom
 # The arguments of a small training, and its run directory.
 train() {
@@ -190,13 +192,14 @@ train() {
 }
 
 echo "== what a training step asks of a device"
+too_many=
 for kind in vqvae vqvae2; do
-    # By how much a step more adds to it.
+    # By how much a step more adds to it; nothing is refused.
     for steps in 2 3; do
         rm -rf "$folder/run"
-        STRICT_TRACE=$folder/trace-$steps train --set "architecture.kind=$kind" --set steps=$steps > "$folder/stdout" 2> "$folder/stderr"
+        STRICT_LENIENT=yes STRICT_TRACE=$folder/trace-$steps train --set "architecture.kind=$kind" --set steps=$steps > "$folder/stdout" 2> "$folder/stderr"
     done
-    "$python" - "$kind" "$folder"/trace-{2,3} <<'COUNT'
+    "$python" - "$kind" "$folder"/trace-{2,3} <<'COUNT' || too_many=yes
 import sys
 from collections import Counter
 
@@ -207,9 +210,17 @@ readbacks = step.pop("read back", 0)
 by_kind = ", ".join(f"{count} {what}" for what, count in sorted(step.items(), key=lambda item: -item[1]) if count)
 print(f"{kind}: {sum(step.values())} operations and {readbacks} readbacks a step ({by_kind})")
 if readbacks > 2:
-    sys.exit(f"{kind}: a training step should read from the device twice at the most, and reads {readbacks} times")
+    print(f"{kind}: a training step should read from the device twice at the most", file=sys.stderr)
+    sys.exit(1)
 COUNT
 done
+
+tests=(--test golden)
+# Earlier commits have neither.
+! grep -q '^pth = ' crates/vqvae/Cargo.toml || tests+=(--features ksom-vqvae/pth)
+[ ! -f crates/vqvae/tests/accumulation.rs ] || tests+=(--test accumulation)
+echo "== golden files and training steps"
+KSOM_TEST_DEVICE=portable "$cargo" test "${strict[@]}" -p ksom-quantizers -p ksom-vqvae "${tests[@]}"
 
 echo "== a device that is full"
 full_at=1 full=0 in_steps=0
@@ -221,7 +232,7 @@ while :; do
         [ "$in_steps" -gt 20 ] || { echo "only $in_steps of $full allocations that failed were in training steps" >&2; exit 1; }
         echo "strict candle: passed; $full allocations that failed, $in_steps of them in training steps, were told" \
             "($((SECONDS - started)) s)"
-        exit
+        exit ${too_many:+1}
     fi
     full=$((full + 1))
     grep -q 'error: .*ran out of memory (DriverError(CUDA_ERROR_OUT_OF_MEMORY' "$folder/stderr" \
