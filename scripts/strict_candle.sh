@@ -38,6 +38,10 @@ for path in new.rglob("*"):
         shutil.copyfile(path, there)
         os.utime(there)
 shutil.rmtree(new)
+# A folder without files would pass for a member of the workspace.
+for folder in sorted(tree.rglob("*/"), reverse=True):
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 SYNC
 
 cargo metadata --format-version 1 --locked > "$folder/metadata.json"
@@ -241,7 +245,7 @@ while :; do
         in_steps=$((in_steps + 1))
         grep -q -- '--set accumulate=4' "$folder/stderr" || { cat "$folder/stderr" >&2; exit 1; }
     fi
-    partial=$(find "$run" -name '*.part' -o -name '.tmp*' 2> /dev/null)
+    partial=$(find "$run" \( -name "*.part" -o -name ".tmp*" \) 2> /dev/null || true)
     [ -z "$partial" ] || { echo "full at allocation $full_at: left behind: $partial" >&2; exit 1; }
     full_at=$((full_at + full_at / 16 + 1))
 done
