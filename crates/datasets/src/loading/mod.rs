@@ -9,6 +9,7 @@ pub(crate) mod preprocess;
 pub(crate) mod random;
 mod read_ahead;
 mod resize;
+pub(crate) mod share;
 pub(crate) mod split;
 
 pub use convert::Converter;
@@ -18,4 +19,5 @@ pub use order::{Batches, Order};
 pub use preprocess::{Crop, Preprocess, Resize, ResizeMode};
 pub use read_ahead::{Read, ReadAhead};
 pub use resize::Filter;
+pub use share::Share;
 pub use split::split;
