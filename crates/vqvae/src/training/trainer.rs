@@ -237,12 +237,19 @@ impl Trainer {
     fn start_loader(&self) -> Result<Loader> {
         let t = &self.recipe.training;
         let order = Order::new(t.seed, self.data.train.len(), t.batch_size)?;
+        let team = &self.model.compute().team;
+        let mut workers = LoaderOptions::default().workers;
+        if !team.is_alone() {
+            // Processes that share a computer share its cores.
+            workers = workers.min(rayon::current_num_threads());
+        }
         let options = LoaderOptions {
             preprocess: self.preprocess,
             normalization: self.model.config().preprocessing.normalization,
             seed: t.seed,
-            share: self.model.compute().team.share(),
-            ..LoaderOptions::default()
+            share: team.share(),
+            workers,
+            ahead: workers + 1,
         };
         Ok(Loader::new(self.data.train.clone(), order, self.progress.step, options)?)
     }
