@@ -204,6 +204,7 @@ fn step(
     let (losses, levels) = (scalars.len(), perplexities.len());
     scalars.extend(perplexities);
     scalars.push(optimizer.squared_norm(&gradients)?);
+    scalars.extend(model.step_counters());
     let read = Scalar::read(&scalars)?;
     let (perplexity, squared_norm) = (read[losses..losses + levels].to_vec(), read[losses + levels]);
 
@@ -215,7 +216,7 @@ fn step(
     }
     let grad_norm = finite("gradient's norm", squared_norm.sqrt())?;
     optimizer.apply(&gradients, optimizer.clip_coefficient(grad_norm))?;
-    model.update_quantizers(observations)?;
+    model.update_quantizers_from(&read[losses + levels + 1..], observations)?;
     Ok((StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm }, asks))
 }
 
