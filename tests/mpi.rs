@@ -34,7 +34,7 @@ fn ok(space: &Workspace, processes: usize, args: &[&str]) -> Finished {
 
 /// The arguments of a tiny training.
 fn train<'a>(run: &'a str, steps: &'a str) -> Vec<&'a str> {
-    let rest = ["--set", "validate_every=20", "--set", "checkpoint_every=5", "--set", "lr=3e-3"];
+    let rest = ["--set", "validate_every=20", "--set", "checkpoint_every=5"];
     [&["train", "--data", "data", "--out", run, "--steps", steps], &TINY[..], &rest].concat()
 }
 

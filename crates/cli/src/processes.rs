@@ -148,8 +148,9 @@ pub fn give_up(report: impl FnOnce(&dyn Fn(Error) -> Error) -> u8) -> u8 {
     let (rank, size) = (team.rank(), team.size());
     if rank > 0 {
         // What is wrong with all of them the first one tells, and ends the others by the time that they would.
-        const EACH: Duration = Duration::from_millis(300);
-        std::thread::sleep(EACH * rank.min(10) as u32);
+        const FOR_FIRST: Duration = Duration::from_secs(2);
+        const EACH: Duration = Duration::from_millis(100);
+        std::thread::sleep(FOR_FIRST + EACH * rank.min(20) as u32);
     }
     let code = report(&|error| match rank {
         0 => error,

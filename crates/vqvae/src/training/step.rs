@@ -201,14 +201,16 @@ fn step(
     }
     let gradients = optimizer.collect(gradients)?;
     // All numbers of the step, read at once.
-    let (losses, levels) = (scalars.len(), perplexities.len());
+    let (numbers, levels) = (scalars.len(), perplexities.len());
     scalars.extend(perplexities);
     scalars.push(optimizer.squared_norm(&gradients)?);
     scalars.extend(model.step_counters());
     let read = Scalar::read(&scalars)?;
-    let (perplexity, squared_norm) = (read[losses..losses + levels].to_vec(), read[losses + levels]);
+    let (losses, read) = read.split_at(numbers);
+    let (perplexity, read) = read.split_at(levels);
+    let (squared_norm, counters) = (read[0], &read[1..]);
 
-    let losses = weigh(&parts, &read);
+    let losses = weigh(&parts, losses);
     let reconstruction = finite("reconstruction loss", losses[0])?;
     let quantizer_loss = finite("quantizer loss", losses[1])?;
     if let Some(own) = losses.get(2) {
@@ -216,8 +218,8 @@ fn step(
     }
     let grad_norm = finite("gradient's norm", squared_norm.sqrt())?;
     optimizer.apply(&gradients, optimizer.clip_coefficient(grad_norm))?;
-    model.update_quantizers_from(&read[losses + levels + 1..], observations)?;
-    Ok((StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm }, asks))
+    model.update_quantizers_from(counters, observations)?;
+    Ok((StepOutcome { reconstruction, quantizer_loss, perplexity: perplexity.to_vec(), grad_norm }, asks))
 }
 
 /// The numbers of parts of a batch, each weighed by the part's share, from what was `read` of them one after another.
