@@ -25,6 +25,8 @@ mod pictures;
 mod processes;
 mod progress;
 mod settings;
+#[cfg(feature = "shards")]
+mod shards;
 mod sheet;
 mod similar;
 mod training;

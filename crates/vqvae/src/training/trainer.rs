@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use candle_core::{DType, Tensor};
 use ksom_datasets::loading::Batch;
-use ksom_datasets::{DataSet, Loader, LoaderOptions, Order, Preprocess};
+use ksom_datasets::loading::Batches;
+use ksom_datasets::{DataSet, Loader, LoaderOptions, Preprocess};
 use ksom_quantizers::MAX_STEPS;
 
 use crate::checkpoint::is_finite;
@@ -236,7 +237,7 @@ impl Trainer {
 
     fn start_loader(&self) -> Result<Loader> {
         let t = &self.recipe.training;
-        let order = Order::new(t.seed, self.data.train.len(), t.batch_size)?;
+        let batches = Batches::shuffled(t.seed, self.data.train.as_ref(), t.batch_size)?;
         let team = &self.model.compute().team;
         let mut workers = LoaderOptions::default().workers;
         if !team.is_alone() {
@@ -251,7 +252,7 @@ impl Trainer {
             workers,
             ahead: workers + 1,
         };
-        Ok(Loader::new(self.data.train.clone(), order, self.progress.step, options)?)
+        Ok(Loader::new(self.data.train.clone(), batches, self.progress.step, options)?)
     }
 
     /// Refuses pictures that the network cannot take, by name.
