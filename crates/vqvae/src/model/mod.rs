@@ -89,9 +89,10 @@ impl Model {
         let (k, d) = (config.quantizer.num_codes, config.quantizer.dim);
         let mut given = BTreeMap::new();
         for level in config.architecture.levels() {
-            let codebook =
+            let Some(name) = config.quantizer.kind.codebook_name() else { break };
+            let drawn =
                 draw(&mut named_rng(seed, level.prefix), &(k, d).into(), Init::Randn { mean: 0.0, stdev: 1.0 })?;
-            given.insert(format!("{}.{}", level.prefix, config.quantizer.kind.codebook_name()), codebook);
+            given.insert(format!("{}.{name}", level.prefix), config.quantizer.codebook_of(&drawn)?);
         }
         Self::from_parameters(config, compute, &Parameters::seeded(seed, given, true), "initial weights")
     }
@@ -273,6 +274,27 @@ impl Model {
     /// The quantizers, one per level.
     pub fn quantizers(&self) -> Vec<&dyn Quantizer> {
         self.network.quantizers()
+    }
+
+    /// Makes of the batch `pixels`, cut into `parts`, the codebooks that are still to be made of a first one: level by level,
+    /// since what a level sees depends on those before it.
+    ///
+    /// # Errors
+    /// As [`Model::encode`].
+    pub(crate) fn initialize_codebooks(&mut self, pixels: &Tensor, parts: usize) -> Result<()> {
+        if !self.part.has_codebooks() {
+            return Ok(());
+        }
+        for level in 0..self.quantizers().len() {
+            if !self.quantizers()[level].awaits_vectors()? {
+                continue;
+            }
+            let seen =
+                |part: &Tensor| Ok(self.reconstruction(&self.input(part, None)?, None)?.levels.remove(level).inputs);
+            let rows: Vec<Tensor> = pixels.chunk(parts.max(1), 0)?.iter().map(seen).collect::<Result<_>>()?;
+            self.network.quantizers_mut()[level].initialize(&Tensor::cat(&rows, 0)?.detach())?;
+        }
+        Ok(())
     }
 
     /// What the quantizers are to learn from the levels of a (micro-)batch, one observation per level; none where

@@ -25,11 +25,12 @@ pub struct StepOutcome {
 }
 
 /// One training step on a batch [B, 3, H, W] in normalized units: forward, backward, clipping, AdamW, codebook update.
-/// The batch is cut into `accumulate` parts whose gradients add up to that of the whole batch.
+/// The batch is cut into `accumulate` parts whose gradients add up to that of the whole batch. Codebooks that are to be made
+/// of the first batch are made before.
 ///
 /// # Errors
 /// `accumulate` is 0 or more than there are pictures; a loss or the gradient's norm is not finite
-/// ([`Error::NotFinite`]); nothing has moved then.
+/// ([`Error::NotFinite`]); nothing has moved then but codebooks that were made of this batch.
 pub fn train_step(
     model: &mut Model,
     optimizer: &mut Optimizer,
@@ -100,7 +101,9 @@ fn step(
     let mut observations: Option<Vec<Observation>> = None;
     let mut parts = Vec::with_capacity(accumulate);
     // Sent to the device once.
-    for part in &pixels.to_device(&model.compute().device)?.chunk(accumulate, 0)? {
+    let pixels = pixels.to_device(&model.compute().device)?;
+    model.initialize_codebooks(&pixels, accumulate)?;
+    for part in &pixels.chunk(accumulate, 0)? {
         // Parts need not be of one size.
         let share = part.dim(0)? as f64 / count as f64;
         let found = lead_back(model, part, share)?;
