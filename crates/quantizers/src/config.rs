@@ -311,6 +311,9 @@ impl QuantizerConfig {
         if self.revive_below > 0.0 && !ksom {
             return unused("revive_below", "0 but with KSOM and EMA-VQ", self.revive_below.to_string());
         }
+        if self.revive_below > 0.0 && self.skip_unused {
+            return unused("skip_unused", "false where codes are revived, whose counts must fall", "true".into());
+        }
         if kind == QuantizerKind::Fsq {
             if let Some(level) = self.grid.iter().find(|level| !(3..=MAX_LEVEL).contains(*level)) {
                 return unused("grid", &format!("3 to {MAX_LEVEL} levels along each axis"), level.to_string());

@@ -60,7 +60,8 @@ impl QuantizerConfig {
             (_, Similarity::Cosine) => unit(drawn),
             // Codes of a length of about 1, whatever the dimension.
             (QuantizerKind::SimVq, _) => Ok((drawn / (self.dim as f64).sqrt())?),
-            _ => Ok(drawn.clone()),
+            // A copy: what is written into a variable must not share its memory.
+            _ => Ok(drawn.copy()?),
         }
     }
 }

@@ -215,9 +215,8 @@ impl CodesFile {
         let header = Header::parse(header, path)?;
         let kinds = [Architecture::vqvae(), Architecture::vqvae2()];
         let mut known = (1..=MAX_STAGES).flat_map(|stages| kinds.clone().map(|kind| Architecture { stages, ..kind }));
-        let is_known = |architecture: &Architecture| {
-            header.levels.iter().eq(architecture.levels().iter().map(|level| level.name))
-        };
+        let is_known =
+            |architecture: &Architecture| header.levels.iter().eq(architecture.levels().iter().map(|level| level.name));
         let Some(architecture) = known.find(is_known) else {
             let expected = "expected levels codes, or codes_top and codes_bottom, and further stages of them";
             return Err(Error::file(path, format!("{expected}, found {:.200}", header.levels.join(", "))));
