@@ -106,3 +106,17 @@ fn what_onnx_does_not_compute_is_refused() {
     space.ok(&args("sim", "2", &["quantizer.kind=sim_vq", "estimator=rotation"]));
     space.ok(&["export", "sim", "--onnx", "onnx"]);
 }
+
+#[test]
+fn the_experiment_of_codebooks_settles_every_recipe() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/codebooks.toml");
+    let experiment = ksom_vqvae::experiment::Experiment::find(&path, None).unwrap();
+    // 8 methods at 4 sizes: four of them with 3 seeds at three sizes, all else with one.
+    assert_eq!((experiment.configurations.len(), experiment.runs()), (32, 12 * 3 + 20));
+    assert_eq!(experiment.methods.len(), 8);
+    for configuration in &experiment.configurations {
+        let codes: usize = configuration.name.split_once('-').unwrap().1.parse().unwrap();
+        assert_eq!(configuration.recipes[0].quantizer.num_codes, codes, "{}", configuration.name);
+    }
+    assert!(experiment.methods.iter().all(|method| method.configurations.len() == 4));
+}

@@ -14,9 +14,6 @@ use crate::rows;
 use crate::space::{Space, row};
 use crate::state::Buffer;
 
-/// How much wider than the outermost levels the range is that inputs are bound to.
-const MARGIN: f64 = 1e-3;
-
 /// Finite scalar quantization: each of the D numbers of an input is bound by a hyperbolic tangent and rounded to one of L
 /// levels, which are (j − ⌊L/2⌋) / ⌊L/2⌋ for j below L. A code is a cell of the grid whose axes are the levels. Nothing is
 /// learned here, and nothing is lost but what the encoder gives beyond the levels: the loss is 0.
@@ -86,23 +83,6 @@ fn codebook(config: &QuantizerConfig, first: &[f64], step: &[f64], device: &Devi
         }
     }
     Ok(Tensor::from_vec(values, (config.num_codes, config.dim), device)?)
-}
-
-/// Rows [N, D] bound to the cube: tanh, wide enough that its outermost levels are rounded to, and shifted where their
-/// number is even, so that 0 stays 0.
-pub(crate) fn bounded(rows: &Tensor, levels: &[usize]) -> Result<Tensor> {
-    let device = rows.device();
-    let (mut shift, mut scale, mut offset) = (Vec::new(), Vec::new(), Vec::new());
-    for &level in levels {
-        let range = (level - 1) as f64 * (1.0 + MARGIN) / 2.0;
-        let even = if level % 2 == 0 { 0.5 } else { 0.0 };
-        let half = (level / 2) as f64;
-        shift.push((even / range).atanh());
-        scale.push(range / half);
-        offset.push(even / half);
-    }
-    let bound = rows.broadcast_add(&row(shift, device)?)?.tanh()?;
-    Ok(bound.broadcast_mul(&row(scale, device)?)?.broadcast_sub(&row(offset, device)?)?)
 }
 
 /// Levels for `num_codes` codes, a power of two from 4: as many axes of 8 as leave axes of 4 for the rest.

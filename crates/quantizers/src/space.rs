@@ -4,10 +4,12 @@ use candle_core::{Device, Tensor};
 
 use crate::config::{QuantizerConfig, QuantizerKind, Similarity};
 use crate::error::Result;
-use crate::fsq;
 
 /// The least length that a vector is divided by.
 pub(crate) const MIN_LENGTH: f64 = 1e-6;
+
+/// How much wider than the outermost levels of FSQ the range is that inputs are bound to.
+const MARGIN: f64 = 1e-3;
 
 /// The space that codes lie in, and the way into it. It is differentiable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl Space {
         match self {
             Self::Inputs => Ok(rows),
             Self::Sphere => unit(&rows),
-            Self::Cube => fsq::bounded(&rows, &config.grid),
+            Self::Cube => bounded(&rows, &config.grid),
         }
     }
 }
@@ -70,4 +72,21 @@ impl QuantizerConfig {
 pub(crate) fn row(values: Vec<f64>, device: &Device) -> Result<Tensor> {
     let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
     Ok(Tensor::from_slice(&values, (1, values.len()), device)?)
+}
+
+/// Rows [N, D] bound to the cube: tanh, wide enough that its outermost levels are rounded to, and shifted where their
+/// number is even, so that 0 stays 0.
+fn bounded(rows: &Tensor, levels: &[usize]) -> Result<Tensor> {
+    let device = rows.device();
+    let (mut shift, mut scale, mut offset) = (Vec::new(), Vec::new(), Vec::new());
+    for &level in levels {
+        let range = (level - 1) as f64 * (1.0 + MARGIN) / 2.0;
+        let even = if level % 2 == 0 { 0.5 } else { 0.0 };
+        let half = (level / 2) as f64;
+        shift.push((even / range).atanh());
+        scale.push(range / half);
+        offset.push(even / half);
+    }
+    let bound = rows.broadcast_add(&row(shift, device)?)?.tanh()?;
+    Ok(bound.broadcast_mul(&row(scale, device)?)?.broadcast_sub(&row(offset, device)?)?)
 }

@@ -108,7 +108,8 @@ impl QuantizeLayer {
                 }
             }
             let by_graph = |end: &Var| match store.as_ref().and_then(|store| store.get(end.as_tensor())) {
-                Some(grad) => Ok(grad.clone()),
+                // candle leaves a graph behind a gradient, which must not be led back again from another level.
+                Some(grad) => Ok(grad.detach()),
                 None => end.zeros_like(),
             };
             let grad = match &ends {

@@ -1,0 +1,66 @@
+//! How codebooks learn: from a first batch, and from what each step shows them.
+
+use candle_core::Tensor;
+use ksom_quantizers::Observation;
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::network::LevelOutput;
+
+impl Model {
+    /// Makes of the batch `pixels`, cut into `parts`, the codebooks that are still to be made of a first one: level by level,
+    /// since what a level sees depends on those before it.
+    ///
+    /// # Errors
+    /// As [`Model::encode`].
+    pub(crate) fn initialize_codebooks(&mut self, pixels: &Tensor, parts: usize) -> Result<()> {
+        if !self.part.has_codebooks() {
+            return Ok(());
+        }
+        for level in 0..self.quantizers().len() {
+            if !self.quantizers()[level].awaits_vectors()? {
+                continue;
+            }
+            let seen =
+                |part: &Tensor| Ok(self.reconstruction(&self.input(part, None)?, None)?.levels.remove(level).inputs);
+            let rows: Vec<Tensor> = pixels.chunk(parts.max(1), 0)?.iter().map(seen).collect::<Result<_>>()?;
+            self.network.quantizers_mut()[level].initialize(&Tensor::cat(&rows, 0)?.detach())?;
+        }
+        Ok(())
+    }
+
+    /// What the quantizers are to learn from the levels of a (micro-)batch, one observation per level; none where
+    /// codebooks do not learn. Changes nothing: it is for [`Model::update_quantizers`], after those of all parts of the
+    /// batch have been added.
+    ///
+    /// # Errors
+    /// `levels` are not from this model.
+    pub fn observe(&self, levels: &[LevelOutput]) -> Result<Vec<Observation>> {
+        if !self.part.has_codebooks() {
+            return Ok(Vec::new());
+        }
+        let seen = self.quantizers().into_iter().zip(levels);
+        seen.map(|(quantizer, level)| Ok(quantizer.observe(&level.inputs, &level.codes.flatten_all()?)?)).collect()
+    }
+
+    /// Ends a training step for the quantizers: codebooks move, the neighborhood shrinks.
+    ///
+    /// # Errors
+    /// There is not one observation for each level; a tensor operation fails.
+    pub fn update_quantizers(&mut self, observations: Vec<Observation>) -> Result<()> {
+        if !self.part.has_codebooks() {
+            return Ok(());
+        }
+        let mut quantizers = self.network.quantizers_mut();
+        if observations.len() != quantizers.len() {
+            let (expected, found) = (quantizers.len(), observations.len());
+            return Err(Error::Invalid(format!(
+                "expected an observation for each of {expected} levels, found {found}"
+            )));
+        }
+        for (quantizer, observation) in quantizers.iter_mut().zip(observations) {
+            quantizer.step(observation)?;
+        }
+        Ok(())
+    }
+}
