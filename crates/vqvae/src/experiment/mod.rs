@@ -21,6 +21,7 @@ mod curves;
 mod measured;
 mod outcome;
 mod plan;
+mod rates;
 mod results;
 mod runner;
 mod statistics;
