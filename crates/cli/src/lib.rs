@@ -24,6 +24,8 @@ mod output;
 mod pictures;
 mod progress;
 mod settings;
+#[cfg(feature = "shards")]
+mod shards;
 mod sheet;
 mod similar;
 mod training;

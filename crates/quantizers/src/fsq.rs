@@ -12,7 +12,7 @@ use crate::parts::{Parts, check_kind};
 use crate::quantizer::{Quantized, Quantizer};
 use crate::rows;
 use crate::space::{Space, row};
-use crate::state::Buffer;
+use crate::state::{Buffer, StepCounter};
 
 /// Finite scalar quantization: each of the D numbers of an input is bound by a hyperbolic tangent and rounded to one of L
 /// levels, which are (j − ⌊L/2⌋) / ⌊L/2⌋ for j below L. A code is a cell of the grid whose axes are the levels. Nothing is
@@ -142,7 +142,8 @@ impl Quantizer for Fsq {
     }
 
     /// Counts the step.
-    fn step(&mut self, _: Observation) -> Result<()> {
+    fn step_from(&mut self, counter: f32, _: Observation) -> Result<()> {
+        StepCounter::before_next(counter)?;
         self.parts.counter.advance()
     }
 

@@ -14,7 +14,7 @@ use crate::quantizer::{Quantized, Quantizer};
 use crate::revival::{Sample, Takeover};
 use crate::rows;
 use crate::space::{Space, unit};
-use crate::state::{Buffer, Flag};
+use crate::state::{Buffer, Flag, StepCounter};
 
 /// A codebook w = m / c of moving averages: sums m [K, D] and counts c `[K]` of the inputs, each spread over the chosen
 /// code's neighborhood A_t. EMA-VQ is the case A = I.
@@ -56,13 +56,13 @@ impl Ksom {
         Ok(Self { parts, ema_sums, ema_counts, initialized })
     }
 
-    /// c and m moved toward counts and sums, and w = m / c.
-    fn update(&self, sums: &Tensor, counts: &Tensor) -> Result<()> {
-        let Parts { config, neighborhood, codebook, counter, .. } = &self.parts;
+    /// c and m moved toward counts and sums, and w = m / c, after so many steps.
+    fn update(&self, steps: u64, sums: &Tensor, counts: &Tensor) -> Result<()> {
+        let Parts { config, neighborhood, codebook, .. } = &self.parts;
         let (k, decay, epsilon) = (config.num_codes as f64, config.decay, config.epsilon);
         // One product with A for both: [K, D + 1].
         let both = Tensor::cat(&[sums, &counts.unsqueeze(1)?], 1)?;
-        let both = neighborhood.apply(counter.get()?, &both)?;
+        let both = neighborhood.apply(steps, &both)?;
         let d = both.narrow(1, 0, config.dim)?;
         let n = both.narrow(1, config.dim, 1)?;
 
@@ -91,10 +91,10 @@ impl Ksom {
 
     /// Codes whose count has fallen below the threshold take vectors of the batch, and with them averages that give those
     /// vectors and a count at the threshold: the next steps then move them as they move any other code.
-    fn revive(&self, sample: &Sample) -> Result<()> {
-        let Parts { config, codebook, counter, .. } = &self.parts;
+    fn revive(&self, steps: u64, sample: &Sample) -> Result<()> {
+        let Parts { config, codebook, .. } = &self.parts;
         let counts = self.ema_counts.tensor().to_vec1::<f32>()?;
-        let Some(taken) = Takeover::new(&counts, config.revive_below, sample, counter.get()?) else { return Ok(()) };
+        let Some(taken) = Takeover::new(&counts, config.revive_below, sample, steps) else { return Ok(()) };
         let vectors = taken.vectors(codebook.tensor().device())?;
         codebook.set(&taken.of(codebook.tensor(), &vectors)?)?;
         let sums = vectors.affine(config.revive_below, 0.0)?;
@@ -128,7 +128,7 @@ impl Quantizer for Ksom {
     fn observe(&self, x: &Tensor, codes: &Tensor) -> Result<Observation> {
         let Parts { config, backend, counter, .. } = &self.parts;
         let form = Form::of("observe", x, config.dim)?;
-        let (codes, inputs) = (form.code_row("observe", codes)?, self.compared(&x.detach())?);
+        let (codes, inputs) = (form.code_row("observe", codes)?, self.compared(x)?);
         let observation = Observation::new(Some(rows::code_sums(*backend, &inputs, &codes, config.num_codes)?));
         if config.revive_below == 0.0 {
             return Ok(observation);
@@ -157,13 +157,13 @@ impl Quantizer for Ksom {
         flag.set()
     }
 
-    fn step(&mut self, observation: Observation) -> Result<()> {
-        self.parts.counter.check_next()?;
+    fn step_from(&mut self, counter: f32, observation: Observation) -> Result<()> {
+        let steps = StepCounter::before_next(counter)?;
         let shape = [self.parts.config.num_codes, self.parts.config.dim];
         let ((sums, counts), sample) = observation.into_parts(shape)?;
-        self.update(&sums, &counts)?;
+        self.update(steps, &sums, &counts)?;
         if let Some(sample) = sample {
-            self.revive(&sample)?;
+            self.revive(steps, &sample)?;
         }
         self.parts.counter.advance()
     }

@@ -11,7 +11,7 @@ use crate::observation::Observation;
 use crate::parts::{Parts, check_kind};
 use crate::quantizer::{Quantized, Quantizer};
 use crate::rows;
-use crate::state::Buffer;
+use crate::state::{Buffer, StepCounter};
 
 /// A codebook w = f Wᵀ of fixed vectors f [K, D] and a matrix W [D, D] that an optimizer trains: whatever code is chosen,
 /// all of them move. Its loss is β·mean((sg(w_code) − x)²) + mean((w_code − sg(x))²).
@@ -101,7 +101,8 @@ impl Quantizer for SimVq {
     }
 
     /// Counts the step, and takes over what the optimizer has moved.
-    fn step(&mut self, _: Observation) -> Result<()> {
+    fn step_from(&mut self, counter: f32, _: Observation) -> Result<()> {
+        StepCounter::before_next(counter)?;
         self.parts.counter.advance()?;
         self.settle()
     }

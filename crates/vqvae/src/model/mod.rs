@@ -1,7 +1,7 @@
 //! A model: its configuration, its network and its weights.
 
+mod codebooks;
 pub(crate) mod config;
-mod learning;
 pub(crate) mod network;
 pub(crate) mod parameters;
 pub(crate) mod part;

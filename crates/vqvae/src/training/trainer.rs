@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use candle_core::{DType, Tensor};
 use ksom_datasets::loading::Batch;
-use ksom_datasets::{DataSet, Loader, LoaderOptions, Order, Preprocess};
+use ksom_datasets::loading::Batches;
+use ksom_datasets::{DataSet, Loader, LoaderOptions, Preprocess};
 use ksom_quantizers::MAX_STEPS;
 
 use crate::checkpoint::is_finite;
@@ -210,14 +211,14 @@ impl Trainer {
 
     fn start_loader(&self) -> Result<Loader> {
         let t = &self.recipe.training;
-        let order = Order::new(t.seed, self.data.train.len(), t.batch_size)?;
+        let batches = Batches::shuffled(t.seed, self.data.train.as_ref(), t.batch_size)?;
         let options = LoaderOptions {
             preprocess: self.preprocess,
             normalization: self.model.config().preprocessing.normalization,
             seed: t.seed,
             ..LoaderOptions::default()
         };
-        Ok(Loader::new(self.data.train.clone(), order, self.progress.step, options)?)
+        Ok(Loader::new(self.data.train.clone(), batches, self.progress.step, options)?)
     }
 
     /// Refuses pictures that the network cannot take, by name.

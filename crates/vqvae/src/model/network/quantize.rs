@@ -78,15 +78,13 @@ impl QuantizeLayer {
         let input = ends.as_ref().map_or(&rows, Var::as_tensor);
         let quantized = self.residual.forward(input, codes.as_deref())?;
         let (output, loss) = (quantized.output, quantized.loss);
-        let values = self.backend.to_maps(&output.detach(), positions)?;
+        let values = self.backend.to_maps(&if by_graph { output.detach() } else { output.clone() }, positions)?;
         let level = |stage: ksom_quantizers::StageOutput| {
             let codes = stage.codes.reshape(positions)?;
             Ok(LevelOutput { inputs: stage.inputs, codes, perplexity: stage.perplexity })
         };
         let levels = quantized.stages.into_iter().map(level).collect::<Result<_>>()?;
-        let Some(tape) = x.tape() else {
-            return Ok((Maps::untaped(self.backend.to_maps(&output, positions)?), loss, levels));
-        };
+        let Some(tape) = x.tape() else { return Ok((Maps::untaped(values), loss, levels)) };
 
         let (input, own_loss) = (x.clone(), loss.clone());
         let vars: Vec<Var> = self.quantizers().flat_map(|stage| stage.vars()).map(|(_, var)| var).collect();

@@ -1,4 +1,4 @@
-//! How codebooks learn: from a first batch, and from what each step shows them.
+//! How a model's codebooks learn: from the first batch where they begin with it; then observations of each part of a batch, then one step.
 
 use candle_core::Tensor;
 use ksom_quantizers::Observation;
@@ -6,6 +6,7 @@ use ksom_quantizers::Observation;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::network::LevelOutput;
+use crate::model::network::operations::Scalar;
 
 impl Model {
     /// Makes of the batch `pixels`, cut into `parts`, the codebooks that are still to be made of a first one: level by level,
@@ -48,6 +49,21 @@ impl Model {
     /// # Errors
     /// There is not one observation for each level; a tensor operation fails.
     pub fn update_quantizers(&mut self, observations: Vec<Observation>) -> Result<()> {
+        let counters = Scalar::read(&self.step_counters())?;
+        self.update_quantizers_from(&counters, observations)
+    }
+
+    /// The step counter of each quantizer that learns.
+    pub(crate) fn step_counters(&self) -> Vec<Scalar> {
+        if !self.part.has_codebooks() {
+            return Vec::new();
+        }
+        let states = self.quantizers().into_iter().flat_map(|quantizer| quantizer.state());
+        states.filter(|(name, _)| *name == "counter").map(|(_, counter)| Scalar::OnDevice(counter)).collect()
+    }
+
+    /// As [`Model::update_quantizers`], with what was read of [`Model::step_counters`].
+    pub(crate) fn update_quantizers_from(&mut self, counters: &[f64], observations: Vec<Observation>) -> Result<()> {
         if !self.part.has_codebooks() {
             return Ok(());
         }
@@ -58,8 +74,8 @@ impl Model {
                 "expected an observation for each of {expected} levels, found {found}"
             )));
         }
-        for (quantizer, observation) in quantizers.iter_mut().zip(observations) {
-            quantizer.step(observation)?;
+        for ((quantizer, observation), &counter) in quantizers.iter_mut().zip(observations).zip(counters) {
+            quantizer.step_from(counter as f32, observation)?;
         }
         Ok(())
     }
