@@ -92,13 +92,10 @@ impl QuantizeLayer {
         let maps = tape.record(&[x], values, false, move |grad, gradients| {
             let share = gradients.share();
             let (grad, _) = backend.to_rows(&grad)?;
-            let mut total = (own_loss * share)?;
-            if ends.is_some() {
-                total = (total + (&output * &grad)?.sum_all()?)?;
-            }
-            let store = match ends.is_some() || !vars.is_empty() {
-                true => Some(total.backward()?),
-                false => None,
+            let store = match (&ends, &vars[..]) {
+                (Some(_), _) => Some(((own_loss * share)? + (&output * &grad)?.sum_all()?)?.backward()?),
+                (None, [_, ..]) => Some((own_loss * share)?.backward()?),
+                (None, []) => None,
             };
             for var in &vars {
                 if let Some(grad) = store.as_ref().and_then(|store| store.get(var.as_tensor())) {
