@@ -103,6 +103,7 @@ pub use neighborhood::Neighborhood;
 pub use observation::Observation;
 pub use quantizer::{Quantized, Quantizer};
 pub use residual::{MAX_STAGES, Residual, ResidualQuantized, StageOutput};
+pub use revival::Sample;
 pub use sim_vq::SimVq;
 pub use state::MAX_STEPS;
 

@@ -24,7 +24,8 @@ impl Observation {
         Self { sums, sample: None }
     }
 
-    pub(crate) fn with_sample(self, sample: Sample) -> Self {
+    /// The same with another sample, such as that of all parts of a batch ([`Sample::and`]).
+    pub fn with_sample(self, sample: Sample) -> Self {
         Self { sample: Some(sample), ..self }
     }
 
@@ -69,6 +70,36 @@ impl Observation {
             (one, other) => one.or(other),
         };
         Ok(Self { sums, sample })
+    }
+
+    /// The vectors that codes without use may take: for programs whose processes each see a part of a batch. None where
+    /// codes are not revived.
+    pub fn sample(&self) -> Option<&Sample> {
+        self.sample.as_ref()
+    }
+
+    /// The tensors that [`Observation::and`] adds up, f32: for programs whose processes each see a part of a batch. None
+    /// where an optimizer does the learning.
+    pub fn sums(&self) -> Vec<&Tensor> {
+        self.sums.iter().flat_map(|(sums, counts)| [sums, counts]).collect()
+    }
+
+    /// The same observation with other tensors in the place of those that [`Observation::sums`] gave.
+    ///
+    /// # Errors
+    /// [`QuantizerError::Input`] if their number or shapes are others.
+    pub fn with_sums(self, sums: Vec<Tensor>) -> Result<Self> {
+        let shapes = |tensors: &[&Tensor]| tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>();
+        let (expected, found) = (shapes(&self.sums()), shapes(&sums.iter().collect::<Vec<_>>()));
+        if expected != found {
+            return Err(QuantizerError::Input {
+                operation: "replace an observation's sums",
+                expected: format!("tensors of shapes {expected:?}"),
+                found: format!("{found:?}"),
+            });
+        }
+        let mut sums = sums.into_iter();
+        Ok(Self { sums: sums.next().zip(sums.next()), ..self })
     }
 
     /// The sums [K, D] and counts `[K]` of the quantizer that has this many codes of this dimension, and the sample.

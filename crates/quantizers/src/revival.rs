@@ -2,12 +2,12 @@
 
 use candle_core::{Device, Tensor};
 
-use crate::error::Result;
+use crate::error::{QuantizerError, Result};
 
 /// Some vectors of a batch, in an order that is random and yet depends on nothing but the vectors and the step: each is
 /// ranked by a hash of both. So the sample of a whole batch is the same however the batch was cut into parts.
 #[derive(Clone, Debug)]
-pub(crate) struct Sample {
+pub struct Sample {
     dim: usize,
     /// How many are kept.
     most: usize,
@@ -35,7 +35,7 @@ impl Sample {
     }
 
     /// The sample of two parts of a batch together.
-    pub(crate) fn and(mut self, other: Self) -> Self {
+    pub fn and(mut self, other: Self) -> Self {
         self.ranks.extend(other.ranks);
         self.values.extend(other.values);
         Self { most: self.most.max(other.most), ..self }.ordered()
@@ -51,6 +51,37 @@ impl Sample {
             values: places.iter().flat_map(|&place| &self.values[place * self.dim..][..self.dim]).copied().collect(),
             ..self
         }
+    }
+
+    /// As bytes, for another process: three numbers (dimension, most, vectors), ranks and values, little endian.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let numbers = [self.dim as u64, self.most as u64, self.ranks.len() as u64];
+        let whole = numbers.iter().chain(&self.ranks).flat_map(|number| number.to_le_bytes());
+        whole.chain(self.values.iter().flat_map(|value| value.to_le_bytes())).collect()
+    }
+
+    /// From the bytes of [`Sample::to_bytes`].
+    ///
+    /// # Errors
+    /// [`QuantizerError::Input`] if they are not such bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let read = || {
+            let (numbers, rest) = bytes.split_at_checked(24)?;
+            let mut numbers =
+                numbers.chunks_exact(8).map(|eight| u64::from_le_bytes(eight.try_into().unwrap_or_default()));
+            let mut next = || usize::try_from(numbers.next()?).ok();
+            let (dim, most, count) = (next()?, next()?, next()?);
+            let (ranks, values) = rest.split_at_checked(count.checked_mul(8)?)?;
+            let ranks = ranks.chunks_exact(8).map(|eight| u64::from_le_bytes(eight.try_into().unwrap_or_default()));
+            let fits = dim > 0 && values.len() == count.checked_mul(dim)?.checked_mul(4)?;
+            let values = values.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap_or_default()));
+            fits.then(|| Self { dim, most, ranks: ranks.collect(), values: values.collect() })
+        };
+        read().ok_or_else(|| QuantizerError::Input {
+            operation: "read a sample",
+            expected: "the bytes of one".into(),
+            found: format!("{} bytes", bytes.len()),
+        })
     }
 
     /// How many there are.
@@ -126,6 +157,11 @@ mod tests {
         let parts = [(0, 7), (7, 20), (27, 13)].map(|(first, count)| Sample::of(&rows(first, count), 12, 5).unwrap());
         let joined = parts.into_iter().reduce(|a, b| b.and(a)).unwrap();
         assert_eq!((whole.len(), &whole.values), (12, &joined.values));
+        let again = Sample::from_bytes(&whole.to_bytes()).unwrap();
+        assert_eq!((again.ranks, again.values), (whole.ranks.clone(), whole.values.clone()));
+        for torn in [&whole.to_bytes()[1..], &[], &[255; 24]] {
+            assert!(Sample::from_bytes(torn).is_err());
+        }
         assert_ne!(whole.values, Sample::of(&rows(0, 40), 12, 6).unwrap().values);
         // The same vector twice is one.
         assert_eq!(Sample::of(&rows(0, 3), 9, 0).unwrap().and(Sample::of(&rows(1, 3), 9, 0).unwrap()).len(), 4);

@@ -13,6 +13,7 @@ mod resize;
 mod runs;
 #[cfg(feature = "shards")]
 mod shard_ahead;
+pub(crate) mod share;
 pub(crate) mod split;
 
 pub use convert::Converter;
@@ -24,4 +25,5 @@ pub use read_ahead::{Read, ReadAhead};
 pub use resize::Filter;
 #[cfg(feature = "shards")]
 pub use shard_ahead::{ShardAhead, ShardPiece};
+pub use share::Share;
 pub use split::split;
