@@ -2,6 +2,8 @@
 
 #[path = "cli/checkpoints.rs"]
 mod checkpoints;
+#[path = "cli/codebooks.rs"]
+mod codebooks;
 #[path = "cli/codes.rs"]
 mod codes;
 #[path = "cli/environment.rs"]
