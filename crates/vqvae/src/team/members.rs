@@ -49,6 +49,11 @@ impl Team {
         Self { limit, ..self }
     }
 
+    /// What the team speaks by.
+    pub fn communicator(&self) -> Arc<dyn Communicator> {
+        self.communicator.clone()
+    }
+
     /// The same for when one process does for all what can take long.
     pub(crate) fn patient(&self) -> Self {
         self.clone().with_limit(PATIENT)
