@@ -21,6 +21,16 @@ fn number(variables: &[&str]) -> Option<usize> {
     variables.iter().find_map(|name| std::env::var(name).ok()?.trim().parse().ok())
 }
 
+/// What to do where several processes were started together and do not know of each other, so that each trains alone.
+pub fn advice() -> Option<&'static str> {
+    let together = number(&["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"]).is_some_and(|count| count > 1);
+    let advice = match cfg!(feature = "mpi") {
+        true => "several processes were started, which MPI does not bring together: try `srun --mpi=pmix` or `mpirun`",
+        false => "several processes were started, but this ksom trains in one: build it with `--features mpi`",
+    };
+    (together && team().is_none()).then_some(advice)
+}
+
 /// Which of the processes on this host this is, if several were started.
 pub fn local_rank() -> Option<usize> {
     number(&LOCAL_RANKS).filter(|_| local_size() > 1)
