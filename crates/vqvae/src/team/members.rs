@@ -118,7 +118,7 @@ impl Team {
     }
 
     /// What the first process makes, for all.
-    pub(crate) fn from_first<T: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn first_makes<T: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
         if self.is_alone() {
             return make();
         }
