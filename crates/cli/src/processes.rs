@@ -112,8 +112,6 @@ pub fn join() -> Result<Team> {
 
 #[cfg(feature = "mpi")]
 fn started() -> Result<Team> {
-    use crate::failure::Usage;
-
     const LAUNCHED: [&str; 5] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK", "MPI_LOCALNRANKS"];
     if !LAUNCHED.iter().any(|name| std::env::var_os(name).is_some()) {
         return Ok(Team::default());
@@ -122,10 +120,7 @@ fn started() -> Result<Team> {
         Err(_) => None,
         Ok(text) => match text.trim().parse::<u64>() {
             Ok(seconds) if (1..=86_400).contains(&seconds) => Some(Duration::from_secs(seconds)),
-            _ => {
-                let message = format!("{TIMEOUT} is {text:?}: expected 1 to 86400 seconds");
-                return Err(Usage(message).into());
-            }
+            _ => anyhow::bail!("{TIMEOUT} is {text:?}: expected 1 to 86400 seconds"),
         },
     };
     let team = Team::new(ksom_vqvae::team::Mpi::start()?);
