@@ -69,6 +69,7 @@ mod config;
 mod cpu_ops;
 mod error;
 mod form;
+mod gaussian;
 mod gd_som;
 mod grid;
 mod ksom;
@@ -79,6 +80,7 @@ mod parts;
 mod portable;
 mod quantizer;
 mod rows;
+mod spectral;
 mod state;
 
 pub use build::{build, build_seeded};
