@@ -20,7 +20,7 @@ pub(crate) const MAX_CONFIG_BYTES: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ArchitectureKind {
-    /// One level of codes at a quarter of the picture's size (arXiv 1711.00937).
+    /// One level of codes, at a quarter of the picture's size or less (arXiv 1711.00937).
     VqVae,
     /// Two levels of codes, at a quarter and an eighth of the picture's size (arXiv 1906.00446).
     VqVae2,
@@ -38,12 +38,24 @@ pub struct Architecture {
     pub residual_layers: usize,
     /// Channels inside a residual block (r).
     pub residual_hidden: usize,
+    /// How many pixels of a side the finest codes span: 4, in a VQ-VAE also 8 or 16, by further stages of stride 2.
+    #[serde(default = "four", skip_serializing_if = "is_four")]
+    pub downsample: usize,
+}
+
+/// Pixels of a side under the finest codes, where nothing else is said.
+pub(crate) fn four() -> usize {
+    4
+}
+
+pub(crate) fn is_four(downsample: &usize) -> bool {
+    *downsample == four()
 }
 
 impl Architecture {
     /// The VQ-VAE of the paper: h = 128, R = 2, r = 32.
     pub fn vqvae() -> Self {
-        Self { kind: ArchitectureKind::VqVae, hidden: 128, residual_layers: 2, residual_hidden: 32 }
+        Self { kind: ArchitectureKind::VqVae, hidden: 128, residual_layers: 2, residual_hidden: 32, downsample: four() }
     }
 
     /// The VQ-VAE-2 of the paper: h = 128, R = 2, r = 32.
@@ -59,12 +71,21 @@ impl Architecture {
     /// The levels of codes, in the order in which codes are given everywhere.
     pub fn levels(&self) -> &'static [Level] {
         match self.kind {
-            ArchitectureKind::VqVae => &[Level { name: "codes", stride: 4, prefix: "_vq_vae" }],
+            ArchitectureKind::VqVae => match self.downsample {
+                16 => &[Level { name: "codes", stride: 16, prefix: "_vq_vae" }],
+                8 => &[Level { name: "codes", stride: 8, prefix: "_vq_vae" }],
+                _ => &[Level { name: "codes", stride: 4, prefix: "_vq_vae" }],
+            },
             ArchitectureKind::VqVae2 => &[
                 Level { name: "codes_top", stride: 8, prefix: "quantize_t" },
                 Level { name: "codes_bottom", stride: 4, prefix: "quantize_b" },
             ],
         }
+    }
+
+    /// How many stages of stride 2 a VQ-VAE has more than the two of the paper, on either side of the codes.
+    pub(crate) fn further_stages(&self) -> usize {
+        (self.downsample / 4).checked_ilog2().unwrap_or(0) as usize
     }
 
     /// Rows and columns of a level's codes of a picture: its sides are padded to the stride first.
@@ -73,7 +94,8 @@ impl Architecture {
         (cells(height), cells(width))
     }
 
-    fn validate(&self) -> std::result::Result<(), String> {
+    /// Checks every value against its bounds.
+    pub(crate) fn validate(&self) -> std::result::Result<(), String> {
         let bounds = [
             ("hidden", self.hidden, 2, 4096),
             ("residual_layers", self.residual_layers, 0, 64),
@@ -87,7 +109,12 @@ impl Architecture {
         if !self.hidden.is_multiple_of(2) {
             return Err(format!("architecture.hidden must be even, found {}", self.hidden));
         }
-        Ok(())
+        let expected = match self.kind {
+            ArchitectureKind::VqVae if ![4, 8, 16].contains(&self.downsample) => "4, 8 or 16",
+            ArchitectureKind::VqVae2 if self.downsample != 4 => "4 for a vqvae2",
+            _ => return Ok(()),
+        };
+        Err(format!("architecture.downsample must be {expected}, found {}", self.downsample))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Recipes: everything that decides a training, in one TOML file, every field of which can be overridden.
 
+mod automatic;
 mod differences;
 mod overrides;
 
@@ -16,13 +17,15 @@ use crate::error::{Error, Result};
 use crate::model::config::Architecture;
 use crate::model::part::Part;
 use crate::system::files::read_text;
+use crate::training::recipe::automatic::settle_neighborhood;
 use crate::training::recipe::overrides::{set, settle_grid};
 use crate::training::schedule::{LearningRate, Schedule};
 
 /// The recipes that come with the crate: name and text.
-pub const RECIPES: [(&str, &str); 5] = [
+pub const RECIPES: [(&str, &str); 6] = [
     ("cifar10", include_str!("../../../recipes/cifar10.toml")),
     ("photos", include_str!("../../../recipes/photos.toml")),
+    ("photos-f8", include_str!("../../../recipes/photos-f8.toml")),
     ("imagenet", include_str!("../../../recipes/imagenet.toml")),
     ("faces", include_str!("../../../recipes/faces.toml")),
     ("finetune", include_str!("../../../recipes/finetune.toml")),
@@ -206,7 +209,8 @@ pub struct Recipe {
     pub name: String,
     /// The network.
     pub architecture: Architecture,
-    /// The quantizer. In a file, `grid_dims` may stand instead of `grid`: the shape is then found automatically.
+    /// The quantizer. In a file, `grid_dims` may stand instead of `grid`: the shape is then found automatically;
+    /// and `shrink_step` and `gaussian_base` may be `"auto"`, which stands for numbers that suit the codes and steps.
     pub quantizer: QuantizerConfig,
     /// The data.
     pub data: DataRecipe,
@@ -255,6 +259,7 @@ impl Recipe {
             set(&mut table, key.trim(), value.trim()).map_err(invalid)?;
         }
         settle_grid(&mut table).map_err(invalid)?;
+        settle_neighborhood(&mut table).map_err(invalid)?;
         let recipe: Self = Value::Table(table).try_into().map_err(|error| invalid(error.to_string()))?;
         recipe.validate().map_err(invalid)?;
         Ok(recipe)

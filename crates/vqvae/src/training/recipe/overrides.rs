@@ -39,6 +39,7 @@ fn section_of(table: &Table, field: &str) -> std::result::Result<String, String>
         [section] => Ok(section.clone()),
         // Fields that a recipe may leave out.
         [] if field == "grid" => Ok("quantizer".into()),
+        [] if field == "downsample" => Ok("architecture".into()),
         [] if ["size", "resize", "valid_images", "judged_fraction"].contains(&field) => Ok("data".into()),
         [] if ["patience", "only", "restart_neighborhood", "schedule", "warmup_steps"].contains(&field) => {
             Ok("training".into())
