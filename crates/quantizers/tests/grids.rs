@@ -151,12 +151,13 @@ fn check_sums(shape: &[usize], kind: NeighborhoodKind, t: u64) {
         let largest = expected.iter().fold(0f64, |most, e| most.max(e.abs()));
         let mut kept = 0;
         for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            // Codes that no sample reached keep what they had: the sums say so.
+            // Codes that no sample reached keep what they had; what is too little to be told from rounding is zero.
             let untouched = counts[at / dim] == config.counter_init && *found == before[at];
             kept += usize::from(untouched);
+            let nothing = (untouched || *found == 0.0) && expected.abs() < 4e-5 * largest;
             let error = (found - expected).abs();
             assert!(
-                error < 2e-5 * expected.abs() + 5e-6 * largest || untouched && expected.abs() < 1e-5 * largest,
+                error < 2e-5 * expected.abs() + 5e-6 * largest || nothing,
                 "{shape:?} {kind:?} {backend:?} t = {t}, {at}: expected {expected}, found {found}"
             );
         }

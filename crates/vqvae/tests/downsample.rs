@@ -43,7 +43,7 @@ fn gradients_are_those_of_float64() {
         let expected: BTreeMap<String, Vec<f64>> =
             exact.vars().iter().map(|(name, var)| (name.clone(), numbers(store.get(var).unwrap()))).collect();
         let further = downsample.ilog2() as usize - 2;
-        assert_eq!(expected.len(), 20 + 4 * further, "{:?}", expected.keys());
+        assert_eq!(expected.len(), 22 + 4 * further, "{:?}", expected.keys());
         for backend in [Backend::Fast, Backend::Portable] {
             let model = load(&Compute { backend, ..Compute::cpu() }, true);
             let found = model.backpropagate(&pixels, Some(&codes), 1.0).unwrap().gradients;
