@@ -7,8 +7,11 @@ use ksom_kernels::{Backend, spread_on_grid};
 
 use crate::error::Result;
 use crate::grid::Grid;
-use crate::neighborhood::FEW_CODES;
 use crate::spectral::Spectral;
+
+/// Up to this many codes, neighborhoods are applied by candle's operations on either path: what else there is would
+/// save little, and round otherwise.
+pub(crate) const FEW_CODES: usize = 1024;
 
 /// How many numbers a tile of the neighborhood matrix may hold.
 const TILE_ELEMENTS: usize = 1 << 22;

@@ -5,12 +5,8 @@ use ksom_kernels::{Backend, spread_on_grid};
 
 use crate::config::{NeighborhoodKind, QuantizerConfig};
 use crate::error::{QuantizerError, Result};
-use crate::gaussian::Gaussian;
+use crate::gaussian::{FEW_CODES, Gaussian};
 use crate::grid::{Grid, NEIGHBOR_DISTANCE};
-
-/// Up to this many codes, neighborhoods are applied by candle's operations on either path: what else there is would
-/// save little, and round otherwise.
-pub(crate) const FEW_CODES: usize = 1024;
 
 /// Axes of more than one cell up to which a cell's neighbors are few enough to be added one by one.
 const FEW_AXES: usize = 4;
