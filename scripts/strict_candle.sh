@@ -48,9 +48,10 @@ from pathlib import Path
 folder = Path(sys.argv[1])
 packages = json.loads((folder / "metadata.json").read_text())["packages"]
 (manifest,) = [package["manifest_path"] for package in packages if package["name"] == "candle-core"]
-strict = folder / "candle-core"
-if (strict / "src/strict.rs").exists():
+done = folder / "candle-core"
+if done.exists():
     sys.exit()
+strict = folder / "candle-core.new"
 shutil.rmtree(strict, ignore_errors=True)
 shutil.copytree(Path(manifest).parent, strict)
 
@@ -126,7 +127,7 @@ head, text = text[:start], text[start:]
 def insert(function, *checks):
     """At the beginning of a function of the backend."""
     global text
-    found = re.search(rf"    fn {function}\b[^{{]*?-> Result<[^{{]*>\s*\{{\n", text)
+    found = re.search(rf"    (?:pub )?fn {function}\b[^{{]*?-> Result<[^{{]*>\s*\{{\n", text)
     if not found:
         sys.exit(f"{backend}: expected a function {function}: this candle is another one than the script knows")
     checks = [check.replace("allocate()", f'allocate("{function}")') for check in checks]
@@ -167,6 +168,7 @@ pub(crate) fn refused(op: &str) -> Result<()> {
     bail!("strict candle: {op}, which no device computes well")
 }
 ''')
+strict.rename(done)
 PATCH
 
 cd "$folder/tree"

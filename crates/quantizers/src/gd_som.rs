@@ -10,6 +10,7 @@ use crate::observation::Observation;
 use crate::parts::Parts;
 use crate::quantizer::{Quantized, Quantizer};
 use crate::rows;
+use crate::state::StepCounter;
 
 /// A codebook w that an optimizer trains. Its loss is
 /// β·mean((sg(w_code) − x)²) + mean((w_code − sg(x))²) + κ·mean_n Σ_k A_t[code_n, k] · ‖w_k − sg(w_code_n)‖².
@@ -98,7 +99,8 @@ impl Quantizer for GdSom {
     }
 
     /// Counts the step; the optimizer changes the codebook.
-    fn step(&mut self, _: Observation) -> Result<()> {
+    fn step_from(&mut self, counter: f32, _: Observation) -> Result<()> {
+        StepCounter::before_next(counter)?;
         self.parts.counter.advance()
     }
 

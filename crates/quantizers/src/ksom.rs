@@ -10,7 +10,7 @@ use crate::observation::Observation;
 use crate::parts::Parts;
 use crate::quantizer::{Quantized, Quantizer};
 use crate::rows;
-use crate::state::Buffer;
+use crate::state::{Buffer, StepCounter};
 
 /// A codebook w = m / c of moving averages: sums m [K, D] and counts c `[K]` of the inputs, each spread over the chosen
 /// code's neighborhood A_t. EMA-VQ is the case A = I.
@@ -49,13 +49,13 @@ impl Ksom {
         Ok(Self { parts, ema_sums, ema_counts })
     }
 
-    /// c and m moved toward counts and sums, and w = m / c.
-    fn update(&self, sums: &Tensor, counts: &Tensor) -> Result<()> {
-        let Parts { config, neighborhood, backend, codebook, counter } = &self.parts;
+    /// c and m moved toward counts and sums, and w = m / c, after so many steps.
+    fn update(&self, steps: u64, sums: &Tensor, counts: &Tensor) -> Result<()> {
+        let Parts { config, neighborhood, backend, codebook, .. } = &self.parts;
         let (k, decay, epsilon) = (config.num_codes as f64, config.decay, config.epsilon);
         // One product with A for both: [K, D + 1].
         let both = Tensor::cat(&[sums, &counts.unsqueeze(1)?], 1)?;
-        let both = neighborhood.apply_on(*backend, counter.get()?, &both)?;
+        let both = neighborhood.apply_on(*backend, steps, &both)?;
         let d = both.narrow(1, 0, config.dim)?;
         let n = both.narrow(1, config.dim, 1)?;
 
@@ -108,10 +108,10 @@ impl Quantizer for Ksom {
         Ok(Observation::new(Some(rows::code_sums(*backend, &form.rows(x)?, &codes, config.num_codes)?)))
     }
 
-    fn step(&mut self, observation: Observation) -> Result<()> {
-        self.parts.counter.check_next()?;
+    fn step_from(&mut self, counter: f32, observation: Observation) -> Result<()> {
+        let steps = StepCounter::before_next(counter)?;
         let (sums, counts) = observation.into_sums([self.parts.config.num_codes, self.parts.config.dim])?;
-        self.update(&sums, &counts)?;
+        self.update(steps, &sums, &counts)?;
         self.parts.counter.advance()
     }
 

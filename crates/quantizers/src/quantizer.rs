@@ -140,7 +140,17 @@ pub trait Quantizer: Send + Sync {
     /// # Errors
     /// [`QuantizerError::Input`] if `observation` is of another quantizer, as far as shapes tell, or
     /// [`MAX_STEPS`](crate::MAX_STEPS) steps have been done; nothing has changed then.
-    fn step(&mut self, observation: Observation) -> Result<()>;
+    fn step(&mut self, observation: Observation) -> Result<()> {
+        let counter = self.parts().counter.tensor().to_scalar()?;
+        self.step_from(counter, observation)
+    }
+
+    /// As [`Quantizer::step`], with what the tensor `counter` of [`Quantizer::state`] holds, for those who read it from a
+    /// device together with other numbers.
+    ///
+    /// # Errors
+    /// As [`Quantizer::step`]; [`QuantizerError::State`] if `counter` is not a number of steps.
+    fn step_from(&mut self, counter: f32, observation: Observation) -> Result<()>;
 
     /// The state that must survive a checkpoint, by its name in the paper's checkpoints. The tensors share the
     /// quantizer's memory: copy ([`Tensor::copy`]) what is to outlast the next step.

@@ -88,12 +88,11 @@ impl Spectral {
                 y = axis.waves.t()?.matmul(&y.reshape((y.elem_count() / waves, waves))?.t()?)?;
             }
             let y = y.reshape((k, x.dim(1)?))?;
-            // What rounding may make of zero: as many roundings as products follow each other, of numbers as large as
-            // the column's mean square over the circle times the largest sum of weights.
+            // What rounding may make of zero: the roundings of log₂ P additions one after the other, of numbers as large
+            // as the column's mean square over the circle times the sum of the weights.
             let roundings = (self.coefficients as f64).log2() * f64::from(f32::EPSILON) / 2.0;
-            let total = self.distances.affine(-decay, 0.0)?.exp()?.sum_all()?;
-            let share = 2f64.powi(self.axes.len() as i32) * roundings / (self.coefficients as f64).sqrt();
-            let floors = norms.broadcast_mul(&total)?.affine(share, 0.0)?;
+            let share = roundings * (self.coefficients as f64).sqrt();
+            let floors = norms.broadcast_mul(&eigenvalues.narrow(1, 0, 1)?)?.affine(share, 0.0)?;
             let kept = y.abs()?.broadcast_ge(&floors)?.to_dtype(DType::F32)?;
             Ok((y * kept)?)
         });

@@ -61,7 +61,11 @@ impl StepCounter {
 
     /// Steps done.
     pub(crate) fn get(&self) -> Result<u64> {
-        let value = self.0.tensor().to_scalar::<f32>()?;
+        Self::number(self.0.tensor().to_scalar()?)
+    }
+
+    /// What a counter says, which anybody may have written.
+    fn number(value: f32) -> Result<u64> {
         if value.fract() != 0.0 || !(0.0..=MAX_STEPS as f32).contains(&value) {
             return Err(QuantizerError::State {
                 name: "counter",
@@ -72,10 +76,11 @@ impl StepCounter {
         Ok(value as u64)
     }
 
-    /// Refuses a step more than can be counted.
-    pub(crate) fn check_next(&self) -> Result<()> {
-        if self.get()? < MAX_STEPS {
-            return Ok(());
+    /// Steps done, as the counter's `value` has them, unless a step more cannot be counted.
+    pub(crate) fn before_next(value: f32) -> Result<u64> {
+        let steps = Self::number(value)?;
+        if steps < MAX_STEPS {
+            return Ok(steps);
         }
         Err(QuantizerError::Input {
             operation: "step",
@@ -84,9 +89,8 @@ impl StepCounter {
         })
     }
 
-    /// Counts one step.
+    /// Counts one step, after [`StepCounter::before_next`].
     pub(crate) fn advance(&self) -> Result<()> {
-        self.check_next()?;
         self.0.set(&self.0.tensor().affine(1.0, 1.0)?)
     }
 

@@ -1,5 +1,6 @@
 //! A model: its configuration, its network and its weights.
 
+mod codebooks;
 pub(crate) mod config;
 pub(crate) mod network;
 pub(crate) mod parameters;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
-use ksom_quantizers::{Observation, Quantizer};
+use ksom_quantizers::Quantizer;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -273,41 +274,6 @@ impl Model {
     /// The quantizers, one per level.
     pub fn quantizers(&self) -> Vec<&dyn Quantizer> {
         self.network.quantizers()
-    }
-
-    /// What the quantizers are to learn from the levels of a (micro-)batch, one observation per level; none where
-    /// codebooks do not learn. Changes nothing: it is for [`Model::update_quantizers`], after those of all parts of the
-    /// batch have been added.
-    ///
-    /// # Errors
-    /// `levels` are not from this model.
-    pub fn observe(&self, levels: &[LevelOutput]) -> Result<Vec<Observation>> {
-        if !self.part.has_codebooks() {
-            return Ok(Vec::new());
-        }
-        let seen = self.quantizers().into_iter().zip(levels);
-        seen.map(|(quantizer, level)| Ok(quantizer.observe(&level.inputs, &level.codes.flatten_all()?)?)).collect()
-    }
-
-    /// Ends a training step for the quantizers: codebooks move, the neighborhood shrinks.
-    ///
-    /// # Errors
-    /// There is not one observation for each level; a tensor operation fails.
-    pub fn update_quantizers(&mut self, observations: Vec<Observation>) -> Result<()> {
-        if !self.part.has_codebooks() {
-            return Ok(());
-        }
-        let mut quantizers = self.network.quantizers_mut();
-        if observations.len() != quantizers.len() {
-            let (expected, found) = (quantizers.len(), observations.len());
-            return Err(Error::Invalid(format!(
-                "expected an observation for each of {expected} levels, found {found}"
-            )));
-        }
-        for (quantizer, observation) in quantizers.iter_mut().zip(observations) {
-            quantizer.step(observation)?;
-        }
-        Ok(())
     }
 
     /// The parameters that learn, by name. Codebook state (w, m, c, t) is none, but GD-SOM's codebook is.

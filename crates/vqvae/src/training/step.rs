@@ -125,6 +125,7 @@ fn step(
     // All numbers of the step, read at once.
     let mut scalars: Vec<Scalar> = parts.iter().flat_map(|(_, numbers)| numbers.iter().cloned()).collect();
     scalars.push(optimizer.squared_norm(&gradients)?);
+    scalars.extend(model.step_counters());
     let mut read = Scalar::read(&scalars)?.into_iter();
 
     let levels = model.config().architecture.levels().len();
@@ -142,6 +143,6 @@ fn step(
     }
     let grad_norm = finite("gradient's norm", read.next().unwrap_or(f64::NAN).sqrt())?;
     optimizer.apply(&gradients, optimizer.clip_coefficient(grad_norm))?;
-    model.update_quantizers(observations.unwrap_or_default())?;
+    model.update_quantizers_from(&read.collect::<Vec<_>>(), observations.unwrap_or_default())?;
     Ok(StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm })
 }
