@@ -57,6 +57,15 @@ mod pictures;
 mod pretrained;
 #[path = "cli/resume.rs"]
 mod resume;
+#[cfg(feature = "shards")]
+#[path = "cli/shards.rs"]
+mod shards;
+#[cfg(feature = "shards")]
+#[path = "cli/shards_hostile.rs"]
+mod shards_hostile;
+#[cfg(feature = "shards")]
+#[path = "cli/shards_shared.rs"]
+mod shards_shared;
 #[cfg(all(feature = "explore", feature = "hub"))]
 #[path = "cli/spaces.rs"]
 mod spaces;

@@ -19,7 +19,7 @@ use support::{
 };
 
 fn compute(backend: Backend) -> Compute {
-    Compute { device: golden_device(), dtype: DType::F32, backend, products: None }
+    Compute { backend, ..Compute::new(golden_device(), DType::F32) }
 }
 
 fn model_config(golden: &Golden) -> ModelConfig {

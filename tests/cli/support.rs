@@ -65,6 +65,13 @@ impl Workspace {
         command
     }
 
+    /// Another program, to be run in this folder.
+    pub fn program(&self, name: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(name);
+        self.settle(&mut command);
+        command
+    }
+
     /// This folder, and the environment that is meant for it.
     fn settle(&self, command: &mut Command) {
         command.current_dir(self.folder.path());

@@ -10,11 +10,13 @@ pub struct Console {
     pub quiet: bool,
     /// Whether somebody watches: bars are drawn only then.
     pub terminal: bool,
+    /// Whether another process speaks for this one: not even warnings then.
+    pub mute: bool,
 }
 
 impl Console {
     pub fn new(quiet: bool) -> Self {
-        Self { quiet, terminal: stderr().is_terminal() }
+        Self { quiet, terminal: stderr().is_terminal(), mute: false }
     }
 
     /// Says something that can be left out.
@@ -28,6 +30,7 @@ impl Console {
     pub fn warn(&self, text: &str, bar: Option<&ProgressBar>) {
         let text = format!("warning: {text}");
         match bar {
+            _ if self.mute => {}
             Some(bar) => bar.suspend(|| say(&text)),
             None => say(&text),
         }

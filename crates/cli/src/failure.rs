@@ -25,10 +25,6 @@ impl std::error::Error for Usage {}
 
 /// Prints an error with its causes, and gives the exit code.
 pub fn report(error: &anyhow::Error) -> u8 {
-    if is_broken_pipe(error) {
-        // Whoever read our output has seen enough.
-        return 0;
-    }
     let advice = advice::on(error).map(|advice| format!(": {advice}")).unwrap_or_default();
     say(&format!("error: {}{advice}", shortened(&paragraph(error))));
     if error.is::<Usage>() { USAGE } else { FAILED }
@@ -62,7 +58,8 @@ fn without_backtrace(text: &str) -> &str {
     text.split_once("\n   0: ").map_or(text, |(message, _)| message)
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Whether nobody reads what is written.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 

@@ -100,28 +100,33 @@ pub fn write_picture(path: &Path, picture: &RgbImage) -> Result<()> {
 ///
 /// Whatever could leave the folder or be no file name somewhere is left out or replaced.
 pub fn picture_file_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    // Compared without case, since some file systems do so.
-    let mut taken = HashSet::new();
-    names
-        .into_iter()
-        .map(|name| {
-            let parts: Vec<&str> = name.split(['/', '\\']).filter(|part| !["", ".", ".."].contains(part)).collect();
-            let (last, folders) = parts.split_last().unwrap_or((&"", &[]));
-            let folders = &folders[folders.len().saturating_sub(MAX_FOLDERS)..];
-            let folder: String = folders.iter().map(|folder| safe_folder(folder) + "/").collect();
-            let stem = match last.rsplit_once('.') {
-                Some((stem, _)) if !stem.is_empty() => safe(stem),
-                _ => safe(last),
-            };
-            let mut candidate = format!("{folder}{stem}.png");
-            let mut number = 2;
-            while !taken.insert(candidate.to_lowercase()) {
-                candidate = format!("{folder}{stem}-{number}.png");
-                number += 1;
-            }
-            candidate
-        })
-        .collect()
+    let mut files = FileNames::default();
+    names.into_iter().map(|name| files.next(name)).collect()
+}
+
+/// The same one by one. Names are compared without case, since some file systems do so.
+#[derive(Default)]
+pub struct FileNames(HashSet<String>);
+
+impl FileNames {
+    /// The file name of the next picture.
+    pub fn next(&mut self, name: &str) -> String {
+        let parts: Vec<&str> = name.split(['/', '\\']).filter(|part| !["", ".", ".."].contains(part)).collect();
+        let (last, folders) = parts.split_last().unwrap_or((&"", &[]));
+        let folders = &folders[folders.len().saturating_sub(MAX_FOLDERS)..];
+        let folder: String = folders.iter().map(|folder| safe_folder(folder) + "/").collect();
+        let stem = match last.rsplit_once('.') {
+            Some((stem, _)) if !stem.is_empty() => safe(stem),
+            _ => safe(last),
+        };
+        let mut candidate = format!("{folder}{stem}.png");
+        let mut number = 2;
+        while !self.0.insert(candidate.to_lowercase()) {
+            candidate = format!("{folder}{stem}-{number}.png");
+            number += 1;
+        }
+        candidate
+    }
 }
 
 /// A folder's name, which is never that of a picture.

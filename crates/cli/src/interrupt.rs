@@ -7,6 +7,9 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+/// The exit code of a process that stops because another one of its team was ended.
+pub const ENDED_WITH_OTHERS: u8 = (SIGNAL_EXIT_BASE + SIGTERM) as u8;
+
 /// What a shell reports for a program that a signal ended.
 const SIGNAL_EXIT_BASE: i32 = 128;
 

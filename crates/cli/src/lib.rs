@@ -22,8 +22,11 @@ mod loss;
 mod models;
 mod output;
 mod pictures;
+mod processes;
 mod progress;
 mod settings;
+#[cfg(feature = "shards")]
+mod shards;
 mod sheet;
 mod similar;
 mod training;
@@ -55,14 +58,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     match catch_unwind(AssertUnwindSafe(|| dispatch(cli))) {
-        Ok(Ok(code)) => code,
-        Ok(Err(error)) => failure::report(&error),
-        Err(_) => failure::report_bug(),
+        Ok(Ok(code)) => leave(code),
+        // Whoever reads our output has seen enough.
+        Ok(Err(error)) if failure::is_broken_pipe(&error) => leave(0),
+        Ok(Err(error)) => processes::give_up(|named| failure::report(&named(error))),
+        Err(_) => processes::give_up(|_| failure::report_bug()),
+    }
+}
+
+fn leave(code: u8) -> u8 {
+    match processes::leave() {
+        Ok(()) => code,
+        Err(error) => processes::give_up(|named| failure::report(&named(error))),
     }
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<u8> {
-    let settings = Settings::new(cli.global);
+    let mut settings = Settings::new(cli.global);
+    if matches!(cli.command, Command::Train(_) | Command::Finetune(_) | Command::Experiment(_)) {
+        settings.join(processes::join()?);
+    }
     match cli.command {
         Command::Train(args) => output::print(&commands::train::run(args, &settings)?, &settings),
         Command::Finetune(args) => output::print(&commands::finetune::run(args, &settings)?, &settings),

@@ -2,13 +2,14 @@
 
 use anyhow::{Result, bail};
 use candle_core::{DType, Device};
-use ksom_vqvae::Compute;
 use ksom_vqvae::model::require_operations;
 use ksom_vqvae::system::{OpenedDevice, device_name, open_device, threads};
+use ksom_vqvae::{Compute, Team};
 
 use crate::arguments::{GlobalArgs, Precision};
 use crate::console::Console;
 use crate::failure::Usage;
+use crate::processes;
 
 /// What the global options amount to.
 pub struct Settings {
@@ -18,6 +19,8 @@ pub struct Settings {
     tf32: bool,
     pub json: bool,
     pub console: Console,
+    /// The processes that train together.
+    pub team: Team,
 }
 
 impl Settings {
@@ -29,7 +32,22 @@ impl Settings {
         };
         let console = Console::new(args.quiet);
         start_threads(&console);
-        Self { device: args.device, dtype, portable: args.portable, tf32: args.tf32, json: args.json, console }
+        Self {
+            device: args.device,
+            dtype,
+            portable: args.portable,
+            tf32: args.tf32,
+            json: args.json,
+            console,
+            team: Team::default(),
+        }
+    }
+
+    /// Trains together with other processes from now on: the first one speaks for all.
+    pub fn join(&mut self, team: Team) {
+        self.console.mute |= !team.leads();
+        self.console.quiet |= !team.leads();
+        self.team = team;
     }
 
     /// The type that was asked for.
@@ -43,7 +61,15 @@ impl Settings {
     }
 
     fn compute_by(&self, on: impl FnOnce(Device) -> Compute) -> Result<Compute> {
-        let opened = open_device(&self.device)?;
+        let opened = match (self.device.as_str(), processes::local_rank()) {
+            // Each process on this host has its own.
+            ("cuda", Some(rank)) => open_device(&format!("cuda:{rank}"))?,
+            ("auto", Some(rank)) => match open_device("auto")? {
+                first if first.device.is_cuda() => open_device(&format!("cuda:{rank}"))?,
+                other => other,
+            },
+            (name, _) => open_device(name)?,
+        };
         if let Some(choice) = choice(&opened).filter(|_| self.device == "auto") {
             self.console.note(&choice);
         }
@@ -71,18 +97,23 @@ impl Settings {
         if compute.products.is_some() && compute.device.is_cpu() && !self.portable {
             bail!(Usage("on the CPU a training is slower in bf16 than in f32: leave out --dtype".into()));
         }
-        Ok(compute)
+        Ok(compute.with_team(self.team.clone()))
     }
 }
 
 /// Starts the threads that compute, and says where these are not those that were asked for.
 fn start_threads(console: &Console) {
+    const VARIABLE: &str = "RAYON_NUM_THREADS";
+    if let (None, Some(share)) = (std::env::var_os(VARIABLE), processes::share_of_cores()) {
+        // SAFETY: the program has just begun, and there is no other thread yet.
+        unsafe { std::env::set_var(VARIABLE, share.to_string()) };
+    }
     let threads = threads();
     if let Some(fewer) = &threads.fewer {
         console.warn(fewer, None);
         // candle shares its products out by this variable.
         // SAFETY: the only other threads are those of the pool, which wait for their first work and read no variables.
-        unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.count.to_string()) };
+        unsafe { std::env::set_var(VARIABLE, threads.count.to_string()) };
     }
 }
 

@@ -7,14 +7,15 @@ use anyhow::{Result, bail};
 use clap::Args;
 use ksom_datasets::sets::OnUnreadable;
 use ksom_datasets::{DataOptions, DataSpec};
+use ksom_vqvae::team::Traffic;
 use ksom_vqvae::training::{Best, DataAccess};
-use ksom_vqvae::{Compute, Event, Flow, Recipe, Trainer};
+use ksom_vqvae::{Compute, Event, Flow, Recipe, Team, Trainer};
 use serde::Serialize;
 
 use crate::arguments::data_spec;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{ENDED_WITH_OTHERS, Interrupt};
 use crate::left_out::{RemarksAtEnd, tell_left_out};
-use crate::output::{Block, duration, significant};
+use crate::output::{Block, bytes, duration, significant};
 use crate::progress::TrainingProgress;
 use crate::settings::Settings;
 
@@ -115,9 +116,36 @@ pub struct RunReport {
     pub best: Option<Best>,
     /// Training time of this call in seconds.
     pub seconds: f64,
+    /// How several processes trained together.
+    #[serde(flatten)]
+    pub together: Option<Together>,
     /// What stopped it early, as an exit code.
     #[serde(skip)]
     pub stopped: Option<u8>,
+}
+
+/// Several processes that trained together, and what a step cost them besides computing.
+#[derive(Serialize)]
+pub struct Together {
+    pub processes: usize,
+    /// What each process sends, and receives, for a step's sums.
+    pub bytes_per_step: u64,
+    /// From when a process has its own until it has all: also the time that it waits for slower ones.
+    pub sum_ms: f64,
+    /// The same of the fastest step.
+    pub fastest_sum_ms: f64,
+}
+
+impl Together {
+    fn of(team: &Team) -> Option<Self> {
+        let Traffic { sums, bytes, seconds, fastest } = team.traffic();
+        (sums > 0).then(|| Self {
+            processes: team.size(),
+            bytes_per_step: bytes / sums,
+            sum_ms: 1e3 * seconds / sums as f64,
+            fastest_sum_ms: 1e3 * fastest,
+        })
+    }
 }
 
 /// Tells what a training is about to do.
@@ -153,7 +181,8 @@ pub fn drive(trainer: &mut Trainer, run: PathBuf, settings: &Settings) -> Result
         }
         Flow::Stop
     })?;
-    let stopped = if summary.stopped { interrupt.exit_code() } else { None };
+    // Another process can have been told to.
+    let stopped = summary.stopped.then(|| interrupt.exit_code().unwrap_or(ENDED_WITH_OTHERS));
     let seconds = started.elapsed().as_secs_f64();
     Ok(RunReport {
         run,
@@ -162,6 +191,7 @@ pub fn drive(trainer: &mut Trainer, run: PathBuf, settings: &Settings) -> Result
         early: summary.early,
         best: summary.best,
         seconds,
+        together: Together::of(&settings.team),
         stopped,
     })
 }
@@ -191,6 +221,15 @@ impl RunReport {
             ),
             None => format!("not validated yet: {} holds the model as it stands", self.run.join("last").display()),
         }
+    }
+
+    /// What several processes said to each other, if there were several.
+    pub fn together_line(&self) -> Option<Block> {
+        let Together { processes, bytes_per_step, sum_ms, .. } = self.together.as_ref()?;
+        let each = bytes(*bytes_per_step);
+        Some(Block::Hint(format!(
+            "{processes} processes, each of which sent {each} and waited {sum_ms:.1} ms per step"
+        )))
     }
 
     /// What to type next: `command` is how to continue, should the run have been stopped. That is part of the result.

@@ -76,6 +76,14 @@ pub enum DatasetError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// A shard cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Shard {
+        /// The shard.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// The kind of data set is known, but reading it was left out of this build.
     #[error("{kind} data sets need the cargo feature `{feature}` of ksom-datasets, which was left out of this build")]
     Feature {

@@ -58,6 +58,8 @@ mod error;
 pub mod files;
 pub mod loading;
 pub mod sets;
+#[cfg(feature = "shards")]
+pub mod shards;
 pub mod sources;
 
 pub use image;

@@ -41,6 +41,30 @@ impl Observation {
         Ok(Self { sums })
     }
 
+    /// The tensors that [`Observation::and`] adds up, f32: for programs whose processes each see a part of a batch. None
+    /// where an optimizer does the learning.
+    pub fn sums(&self) -> Vec<&Tensor> {
+        self.sums.iter().flat_map(|(sums, counts)| [sums, counts]).collect()
+    }
+
+    /// The same observation with other tensors in the place of those that [`Observation::sums`] gave.
+    ///
+    /// # Errors
+    /// [`QuantizerError::Input`] if their number or shapes are others.
+    pub fn with_sums(self, sums: Vec<Tensor>) -> Result<Self> {
+        let shapes = |tensors: &[&Tensor]| tensors.iter().map(|tensor| tensor.dims().to_vec()).collect::<Vec<_>>();
+        let (expected, found) = (shapes(&self.sums()), shapes(&sums.iter().collect::<Vec<_>>()));
+        if expected != found {
+            return Err(QuantizerError::Input {
+                operation: "replace an observation's sums",
+                expected: format!("tensors of shapes {expected:?}"),
+                found: format!("{found:?}"),
+            });
+        }
+        let mut sums = sums.into_iter();
+        Ok(Self { sums: sums.next().zip(sums.next()) })
+    }
+
     /// The sums [K, D] and counts `[K]` of the quantizer that has this many codes of this dimension.
     pub(crate) fn into_sums(self, shape: [usize; 2]) -> Result<(Tensor, Tensor)> {
         match self.sums {

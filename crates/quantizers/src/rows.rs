@@ -36,7 +36,12 @@ pub(crate) fn code_sums(backend: Backend, x: &Tensor, codes: &Tensor, num_codes:
 
 /// exp(−Σ p ln(p + 1e−10)) of the frequencies p of `codes` u32 `[N]` → a scalar.
 pub(crate) fn perplexity(codes: &Tensor, num_codes: usize) -> Result<Tensor> {
-    let p = portable::code_counts(codes, num_codes)?.affine(1.0 / codes.elem_count() as f64, 0.0)?;
+    perplexity_of_counts(&portable::code_counts(codes, num_codes)?, codes.elem_count())
+}
+
+/// The same of how often each code was chosen among `total`, f32 `[K]`.
+pub(crate) fn perplexity_of_counts(counts: &Tensor, total: usize) -> Result<Tensor> {
+    let p = counts.affine(1.0 / total as f64, 0.0)?;
     Ok((p.affine(1.0, 1e-10)?.log()? * &p)?.sum_all()?.neg()?.exp()?)
 }
 

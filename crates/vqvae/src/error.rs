@@ -177,6 +177,9 @@ pub enum Error {
         /// What the operation that failed says.
         cause: String,
     },
+    /// The processes that train together cannot go on together.
+    #[error("{0}")]
+    Team(String),
     /// Training met a loss or gradient that is not finite.
     #[error(
         "training stopped at step {step}: the {what} is {value}, not a finite number; {last_good}. Try a smaller learning rate"

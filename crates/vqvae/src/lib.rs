@@ -30,7 +30,9 @@
 //! | [`Model`], [`model`] | the networks: pictures or tensors to codes and back, gradients, weights by name |
 //! | [`Compute`], [`Backend`], [`system`] | device, number type, computing path |
 //! | [`ImageCodes`], [`CodesFile`], [`codes`] | codes of pictures of any size, files of them, codes moved on their map |
+//! | `tokens` | shards of pictures to shards of codes, by any number of processes |
 //! | [`Recipe`], [`Trainer`], [`training`] | training, whole or step by step, with a loss and a schedule of one's own |
+//! | [`Team`], [`team`] | several processes that train one model together |
 //! | [`evaluation`], [`record`] | what a model loses, and what is written down of it |
 //! | [`checkpoint`] | model directories, and checkpoints of the paper's own PyTorch program |
 //! | [`Hub`], [`hub`] | models on the Hugging Face Hub; their cache |
@@ -46,8 +48,9 @@
 //! # Features
 //!
 //! None is on by default. `zoo`: the built-in models. `onnx`: models as ONNX files. `hub`: pulling from and pushing to the Hub. `pth`: PyTorch
-//! checkpoints. `charts`: curves, and experiments, whose results are drawn. `avx512-gemm`: AVX-512 in candle's own matrix
-//! products. `cuda`, `metal`, `accelerate`, `mkl`: as candle's.
+//! checkpoints. `shards`: tokens of shards. `mpi`: teams of processes over MPI, whose library it needs. `charts`: curves, and
+//! experiments, whose results are drawn. `avx512-gemm`: AVX-512 in candle's own matrix products. `cuda`, `metal`, `accelerate`,
+//! `mkl`: as candle's.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -64,6 +67,9 @@ pub mod model;
 pub mod onnx;
 pub mod record;
 pub mod system;
+pub mod team;
+#[cfg(feature = "shards")]
+pub mod tokens;
 pub mod training;
 
 pub use codes::file::CodesFile;
@@ -76,6 +82,7 @@ pub use ksom_models as zoo;
 pub use model::Model;
 pub use model::config::ModelConfig;
 pub use system::compute::Compute;
+pub use team::members::Team;
 pub use training::events::{Event, Flow};
 pub use training::recipe::Recipe;
 pub use training::trainer::Trainer;

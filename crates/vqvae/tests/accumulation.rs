@@ -18,9 +18,7 @@ fn setups() -> impl Iterator<Item = (ModelConfig, Compute)> {
         let architecture = Architecture { hidden: 8, residual_hidden: 4, ..architecture };
         quantizers.clone().into_iter().flat_map(move |quantizer| {
             let config = ModelConfig::new(architecture.clone(), quantizer);
-            BACKENDS.map(|backend| {
-                (config.clone(), Compute { device: Device::Cpu, dtype: DType::F32, backend, products: None })
-            })
+            BACKENDS.map(|backend| (config.clone(), Compute { backend, ..Compute::new(Device::Cpu, DType::F32) }))
         })
     })
 }

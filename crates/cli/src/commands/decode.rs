@@ -30,11 +30,13 @@ const MAX_INPUT: u64 = 8 << 30;
   ksom decode sampled.npy -o decoded/ --model photos-ksom
   ksom decode top.npy bottom.npy -o decoded/ --model photos-ksom-vqvae2 --size 250x180
   python sample.py | ksom decode - -o decoded/ --model photos-ksom
+  ksom decode tokens/ -o decoded/                         # shards of tokens, as `ksom encode` makes them of shards
 
 Codes that other programs made are whole numbers of any type, in a .npy file or a safetensors file with one tensor per
 level: [h, w], [n, h, w], or flat with --size. Rows go from top to bottom, each from left to right.")]
 pub struct DecodeArgs {
-    /// A codes file, as `ksom encode` writes it; or arrays of codes, one file per level, top first (- is standard input)
+    /// A codes file, as `ksom encode` writes it; shards of tokens (.parquet, .tar) or a folder of them; or arrays of codes,
+    /// one file per level, top first (- is standard input)
     #[arg(value_name = "CODES", required = true)]
     codes: Vec<PathBuf>,
     /// The folder to write PNG files into, named after the original pictures
@@ -57,7 +59,16 @@ pub struct DecodeArgs {
 
 /// What was written.
 #[derive(Serialize)]
-pub struct DecodeReport {
+#[serde(untagged)]
+pub enum DecodeReport {
+    File(FileReport),
+    #[cfg(feature = "shards")]
+    Shards(crate::shards::ShardsDecoded),
+}
+
+/// What was written of files of codes.
+#[derive(Serialize)]
+pub struct FileReport {
     model: String,
     pictures: Vec<DecodedPicture>,
 }
@@ -72,6 +83,17 @@ struct DecodedPicture {
 }
 
 pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
+    #[cfg(feature = "shards")]
+    if let Some(shards) = crate::shards::named(&args.codes)? {
+        if args.size.is_some() || args.sizes.is_some() {
+            bail!(Usage(
+                "shards of tokens know how large their pictures are: leave out --size and --sizes".to_string()
+            ));
+        }
+        let (output, model) = (&args.output, args.model.as_deref());
+        let decoded = crate::shards::decode(&shards, output, args.overwrite, model, settings)?;
+        return Ok(DecodeReport::Shards(decoded));
+    }
     let (file, found, model) = codes(&args, settings)?;
     let names = picture_file_names(file.names.iter().map(String::as_str));
     let outputs: Vec<PathBuf> = names.iter().map(|name| args.output.join(name)).collect();
@@ -98,7 +120,7 @@ pub fn run(args: DecodeArgs, settings: &Settings) -> Result<DecodeReport> {
         .zip(&file.images)
         .map(|((name, output), image)| DecodedPicture { name, output, width: image.width, height: image.height })
         .collect();
-    Ok(DecodeReport { model: found.name, pictures })
+    Ok(DecodeReport::File(FileReport { model: found.name, pictures }))
 }
 
 /// The codes, and the model that decodes them.
@@ -166,6 +188,16 @@ fn batch_len(images: &[ImageCodes]) -> usize {
 }
 
 impl Report for DecodeReport {
+    fn blocks(&self) -> Vec<Block> {
+        match self {
+            Self::File(report) => report.blocks(),
+            #[cfg(feature = "shards")]
+            Self::Shards(report) => report.blocks(),
+        }
+    }
+}
+
+impl Report for FileReport {
     fn blocks(&self) -> Vec<Block> {
         let line = |picture: &DecodedPicture| {
             Block::Line(format!("{} ({})", picture.output.display(), sides(&[picture.width, picture.height])))

@@ -19,23 +19,40 @@ use crate::output::{Block, Report, bytes, pictures, significant};
 use crate::pictures::{find, first_size, for_each_batch};
 use crate::settings::Settings;
 
-/// Turn pictures into a file of discrete codes
+/// Turn pictures into a file of discrete codes, or shards of pictures into shards of tokens
 #[derive(Args)]
 #[command(after_help = "Examples:
   ksom encode photo.jpg -o codes.safetensors
   ksom encode photos/ -o codes.safetensors --compress
   ksom encode photos/ 'more/*.png' -o codes.npy --size 256x256 --resize shorter-side --model runs/ksom
+  ksom encode 'shards/{000000..000127}.tar' -o tokens/ --size 256x256
+  ksom encode 'shards/*.parquet' -o tokens/ --form tar --part 3/16
+  aws s3 cp s3://bucket/000123.tar - | ksom encode - -o tokens/000123.parquet --model photos-ksom
 
 Codes are rows of a picture from top to bottom, each from left to right. What a code means is its place on the
 codebook's grid: on a grid of W×H, code k lies in column k % W and row k // W: the first axis is the fastest, and
-`ksom info MODEL` tells W and H. (NumPy's order is the other one: codebook.reshape(H, W, D)[k // W, k % W].)")]
+`ksom info MODEL` tells W and H. (NumPy's order is the other one: codebook.reshape(H, W, D)[k // W, k % W].)
+
+Shards are .tar, .tar.gz, .tar.zst (as WebDataset has them) or .parquet files. Each becomes a file of tokens with the same
+keys, and a report of what was skipped and why. Whatever lacks its tokens is done when the command is given again, by any
+number of processes at once; docs/scale.md shows how clusters start them.")]
 pub struct EncodeArgs {
     #[command(flatten)]
     pictures: PictureArgs,
     /// The file to write, replaced if it is there: .safetensors, or .npy for NumPy arrays (a model of two levels and
-    /// pictures of several sizes need several, which lie beside it)
+    /// pictures of several sizes need several, which lie beside it); of shards the folder for their tokens
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
+    /// Of shards: what their tokens become: Parquet files, tar files with the samples' other members, codes files, or
+    /// codes files whose codes are compressed [default: parquet]
+    #[cfg(feature = "shards")]
+    #[arg(long, value_enum)]
+    form: Option<Form>,
+    /// Of shards: do part i of n, with i from 0 to n - 1 [default: the part that a Slurm array, MPI or torchrun says, else
+    /// all]
+    #[cfg(feature = "shards")]
+    #[arg(long, value_name = "i/n")]
+    part: Option<ksom_vqvae::tokens::Part>,
     /// Write each level's codes as a NumPy array beside it too, replacing what is there
     #[arg(long)]
     npy: bool,
@@ -64,9 +81,28 @@ enum ResizeTo {
     ShorterSide,
 }
 
+/// What the tokens of a shard become.
+#[cfg(feature = "shards")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Parquet,
+    Tar,
+    Safetensors,
+    Packed,
+}
+
 /// What was written.
 #[derive(Serialize)]
-pub struct EncodeReport {
+#[serde(untagged)]
+pub enum EncodeReport {
+    File(FileReport),
+    #[cfg(feature = "shards")]
+    Shards(crate::shards::ShardsEncoded),
+}
+
+/// The file that was written.
+#[derive(Serialize)]
+pub struct FileReport {
     output: PathBuf,
     npy: Vec<PathBuf>,
     model: String,
@@ -88,6 +124,15 @@ pub struct EncodeReport {
 pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
     let preprocess = preprocess(&args);
     preprocess.check()?;
+    #[cfg(feature = "shards")]
+    {
+        if crate::shards::are_meant(&args.pictures.images)? {
+            return encode_shards(args, preprocess, settings);
+        }
+        if args.form.is_some() || args.part.is_some() {
+            bail!(Usage("--form and --part are for shards (.tar, .tar.gz, .tar.zst, .parquet)".to_string()));
+        }
+    }
     if args.pictures.images.iter().any(|image| image == STREAM) {
         bail!(Usage(
             "- as a picture would be standard input, from which none is read: name a file (./- for one of that name)"
@@ -133,7 +178,7 @@ pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
     for file in written {
         bytes += std::fs::metadata(file)?.len();
     }
-    Ok(EncodeReport {
+    Ok(EncodeReport::File(FileReport {
         npy,
         model: found.name,
         fingerprint: file.fingerprint,
@@ -146,7 +191,39 @@ pub fn run(args: EncodeArgs, settings: &Settings) -> Result<EncodeReport> {
         file_bits_per_pixel: 8.0 * bytes as f64 / pixels,
         grid_layout: grid_layout(&model.config().quantizer.grid),
         output: args.output,
-    })
+    }))
+}
+
+#[cfg(feature = "shards")]
+fn encode_shards(args: EncodeArgs, preprocess: Preprocess, settings: &Settings) -> Result<EncodeReport> {
+    use ksom_vqvae::tokens::TokenForm;
+
+    if args.npy {
+        bail!(Usage(
+            "--npy is for a .safetensors file; shards of tokens hold NumPy arrays with --form tar".to_string()
+        ));
+    }
+    let form = match (args.form, args.compress) {
+        (None | Some(Form::Safetensors), true) => Some(TokenForm::Packed),
+        (Some(form), true) if form != Form::Packed => {
+            bail!(Usage("--compress is --form packed: leave out one of --compress and --form".to_string()))
+        }
+        (form, _) => form.map(|form| match form {
+            Form::Parquet => TokenForm::Parquet,
+            Form::Tar => TokenForm::Tar,
+            Form::Safetensors => TokenForm::Safetensors,
+            Form::Packed => TokenForm::Packed,
+        }),
+    };
+    let shards = crate::shards::EncodeShards {
+        inputs: &args.pictures.images,
+        output: &args.output,
+        form,
+        part: args.part,
+        preprocess,
+        model: args.model.model.as_deref(),
+    };
+    Ok(EncodeReport::Shards(crate::shards::encode(shards, settings)?))
 }
 
 /// Whether the output is a NumPy array; refuses names that promise something else.
@@ -180,6 +257,24 @@ fn preprocess(args: &EncodeArgs) -> Preprocess {
 }
 
 impl Report for EncodeReport {
+    fn blocks(&self) -> Vec<Block> {
+        match self {
+            Self::File(report) => report.blocks(),
+            #[cfg(feature = "shards")]
+            Self::Shards(report) => report.blocks(),
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::File(report) => report.exit_code(),
+            #[cfg(feature = "shards")]
+            Self::Shards(report) => report.exit_code(),
+        }
+    }
+}
+
+impl Report for FileReport {
     fn blocks(&self) -> Vec<Block> {
         let is_output = |path: &&PathBuf| path.as_path() == Path::new(&self.output);
         let arrays = self.npy.iter().filter(|path| !is_output(path));

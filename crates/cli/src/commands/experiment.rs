@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::arguments::data_spec;
 use crate::experiment_progress::ExperimentProgress;
 use crate::failure::FAILED;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{ENDED_WITH_OTHERS, Interrupt};
 use crate::left_out::tell_left_out;
 use crate::output::{Block, Report, duration, table};
 use crate::settings::Settings;
@@ -108,8 +108,13 @@ pub fn run(args: ExperimentArgs, settings: &Settings) -> Result<ExperimentReport
         Flow::Stop
     })?;
     drop(progress);
+    // Where this process was not told to stop, another one was.
+    let elsewhere = (!settings.team.is_alone()).then_some(ENDED_WITH_OTHERS);
     let (ended, runs) = results.ended();
-    let files = results.write(&args.out).context("the runs are safe, but the results could not be written")?;
+    let files = match settings.team.leads() {
+        true => results.write(&args.out).context("the runs are safe, but the results could not be written")?,
+        false => Vec::new(),
+    };
     // The line is to work in every folder.
     let word = |path: &Path| {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
@@ -127,7 +132,7 @@ pub fn run(args: ExperimentArgs, settings: &Settings) -> Result<ExperimentReport
         files,
         seconds: started.elapsed().as_secs_f64(),
         results,
-        stopped: if ended < runs { interrupt.exit_code() } else { None },
+        stopped: if ended < runs { interrupt.exit_code().or(elsewhere) } else { None },
         command,
     })
 }

@@ -94,7 +94,7 @@ pub fn run(mut args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport
     let run = drive(&mut trainer, out.clone(), settings)?;
     let (base_model, base_revision) = base.origin();
     let comparison = match run.best {
-        Some(best) if run.stopped.is_none() => {
+        Some(best) if run.stopped.is_none() && trainer.leads() => {
             compare((&base.load(&compute)?, &base_model), &trainer, best.step, &out, settings)?
         }
         _ => None,
@@ -191,7 +191,9 @@ impl Report for FinetuneReport {
             )),
             None => {}
         }
-        blocks.extend([Block::Hint(self.run.best_line()), self.run.next_line("finetune")]);
+        blocks.push(Block::Hint(self.run.best_line()));
+        blocks.extend(self.run.together_line());
+        blocks.push(self.run.next_line("finetune"));
         blocks
     }
 

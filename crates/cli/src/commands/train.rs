@@ -51,7 +51,10 @@ pub fn run(args: TrainArgs, settings: &Settings) -> Result<TrainReport> {
 
 impl Report for TrainReport {
     fn blocks(&self) -> Vec<Block> {
-        vec![Block::Line(self.run.headline()), Block::Line(self.run.best_line()), self.run.next_line("train")]
+        let mut blocks = vec![Block::Line(self.run.headline()), Block::Line(self.run.best_line())];
+        blocks.extend(self.run.together_line());
+        blocks.push(self.run.next_line("train"));
+        blocks
     }
 
     fn exit_code(&self) -> u8 {

@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 use image::{ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use crate::decode::by_image::by_image;
-use crate::decode::options::{DecodeOptions, Decoded, MAX_BYTES_PER_PIXEL};
+use crate::decode::options::{DecodeOptions, Decoded};
 use crate::decode::pixels::{to_rgb, turned};
 use crate::decode::{jpeg, png, tiff};
 use crate::error::DatasetError;
@@ -33,8 +33,7 @@ pub fn decode_image(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<R
 /// As [`decode_image`].
 pub fn decode_file(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<Decoded, DatasetError> {
     let path = path.as_ref();
-    // No format takes much more than its pixels do uncompressed; 1 MiB is for headers and metadata.
-    let max_bytes = options.max_pixels.saturating_mul(MAX_BYTES_PER_PIXEL).saturating_add(1 << 20);
+    let max_bytes = options.max_bytes();
     let bytes = read(path, max_bytes).map_err(DatasetError::io("read", path))?;
     let name = path.display().to_string();
     if bytes.len() as u64 > max_bytes {

@@ -24,6 +24,14 @@ impl Default for DecodeOptions {
     }
 }
 
+impl DecodeOptions {
+    /// The most bytes of a picture's file. No format takes much more than its pixels do uncompressed; 1 MiB is for headers
+    /// and metadata.
+    pub(crate) fn max_bytes(&self) -> u64 {
+        self.max_pixels.saturating_mul(MAX_BYTES_PER_PIXEL).saturating_add(1 << 20)
+    }
+}
+
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {

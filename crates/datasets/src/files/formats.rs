@@ -52,6 +52,13 @@ pub fn is_picture_file(path: &Path) -> Result<bool, DatasetError> {
     Ok(format_of(&start).is_some())
 }
 
+/// Whether a name says that it is a picture's, by its extension.
+#[cfg(feature = "shards")]
+pub(crate) fn is_picture_name(name: &str) -> bool {
+    let extension = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+    READ.contains(&extension.as_str())
+}
+
 /// The format that a file of these bytes has, of those that can be decoded.
 pub(crate) fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
     // What BigTIFF begins with; the reader of TIFF knows both.

@@ -10,6 +10,8 @@
 //!
 //! A file that is named alone is taken whatever it holds, so that decoding it says what is wrong with it.
 
+#[cfg(any(feature = "parquet", feature = "shards"))]
+pub(crate) mod braces;
 pub(crate) mod formats;
 pub(crate) mod listing;
 pub(crate) mod names;

@@ -12,6 +12,7 @@ use crate::loading::convert::Converter;
 use crate::loading::normalization::Normalization;
 use crate::loading::order::{Batches, Cursor};
 use crate::loading::preprocess::Preprocess;
+use crate::loading::share::Share;
 use crate::sources::source::ImageSource;
 
 /// Pictures as the model takes them.
@@ -36,6 +37,8 @@ pub struct LoaderOptions {
     pub workers: usize,
     /// How many batches may be in work or wait; 0 counts as 1. By default one more than there are workers.
     pub ahead: usize,
+    /// The part of each batch that is prepared, where several loaders share the batches out. By default all of it.
+    pub share: Share,
 }
 
 impl Default for LoaderOptions {
@@ -47,6 +50,7 @@ impl Default for LoaderOptions {
             seed: 0,
             workers,
             ahead: workers + 1,
+            share: Share::default(),
         }
     }
 }
@@ -207,7 +211,10 @@ impl Shared {
             return false;
         };
         state.claim += 1;
-        let position = state.cursor.is_training().then(|| state.cursor.position(number));
+        let part = self.options.share.range(indices.len());
+        let position =
+            state.cursor.is_training().then(|| state.cursor.position(number).wrapping_add(part.start as u64));
+        let indices = indices[part].to_vec();
         drop(state);
         let batch = self.prepare(indices, position);
         self.lock().done.insert(number, batch);

@@ -1,9 +1,12 @@
 //! Which pictures form which batch.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::DatasetError;
 use crate::loading::random::{Purpose, generator, permutation};
+use crate::loading::runs::by_runs;
+use crate::sources::source::ImageSource;
 
 /// The seeded, shuffled, endless order of training.
 ///
@@ -54,6 +57,14 @@ impl Order {
 pub enum Batches {
     /// Shuffled and endless, for training.
     Shuffled(Order),
+    /// The same for pictures that lie in runs, as those of shards do: shards in shuffled order, pictures shuffled among
+    /// those of a few shards.
+    ByRuns {
+        /// The seed, and how many pictures there are in all and in a batch.
+        order: Order,
+        /// How many pictures each run has.
+        runs: Arc<[usize]>,
+    },
     /// Stated outright, e.g. to feed two programs the same.
     Listed(Vec<Vec<usize>>),
     /// All pictures once, in order; the last batch may be smaller. Nothing random is done to the pictures.
@@ -72,6 +83,16 @@ impl From<Order> for Batches {
 }
 
 impl Batches {
+    /// Shuffled and endless, for training on `source`: by its runs where it has some.
+    ///
+    /// # Errors
+    /// As [`Order::new`].
+    pub fn shuffled(seed: u64, source: &dyn ImageSource, batch: usize) -> Result<Self, DatasetError> {
+        let order = Order::new(seed, source.len(), batch)?;
+        let runs = source.runs();
+        Ok(if runs.is_empty() { Self::Shuffled(order) } else { Self::ByRuns { order, runs: runs.into() } })
+    }
+
     /// Reads a list of batches: text, a line per batch, the numbers of its pictures separated by blanks or commas;
     /// lines that begin with `#` are comments.
     ///
@@ -100,7 +121,7 @@ impl Batches {
     /// How many batches there are; `None` when there is no end.
     pub fn count(&self) -> Option<u64> {
         match self {
-            Self::Shuffled(_) => None,
+            Self::Shuffled(_) | Self::ByRuns { .. } => None,
             Self::Listed(batches) => Some(batches.len() as u64),
             Self::Once { len, batch } => Some(len.div_ceil((*batch).max(1)) as u64),
         }
@@ -112,12 +133,17 @@ impl Batches {
     /// When not: names the batch.
     pub(crate) fn check(&self, len: usize) -> Result<(), DatasetError> {
         match self {
-            Self::Shuffled(order) if order.len != len => Err(DatasetError::Option {
+            Self::ByRuns { order, runs } if runs.iter().sum::<usize>() != order.len => Err(DatasetError::Option {
+                option: "the number of images of the runs",
+                value: runs.iter().sum::<usize>().to_string(),
+                reason: format!("the order has {}", order.len),
+            }),
+            Self::Shuffled(order) | Self::ByRuns { order, .. } if order.len != len => Err(DatasetError::Option {
                 option: "the number of images of the order",
                 value: order.len.to_string(),
                 reason: format!("the data set has {len}"),
             }),
-            Self::Shuffled(_) => Ok(()),
+            Self::Shuffled(_) | Self::ByRuns { .. } => Ok(()),
             Self::Once { len: own, batch } => {
                 at_least_one("the batch size", *batch)?;
                 if *own > len {
@@ -154,7 +180,7 @@ impl Cursor {
     /// Where in the stream of pictures batch `step` begins.
     pub fn position(&self, step: u64) -> u64 {
         let size = match &self.batches {
-            Batches::Shuffled(order) => order.batch,
+            Batches::Shuffled(order) | Batches::ByRuns { order, .. } => order.batch,
             Batches::Once { batch, .. } => *batch,
             // The batches of a list may differ in size; all that matters is that positions differ.
             Batches::Listed(batches) => batches.iter().map(Vec::len).max().unwrap_or(0),
@@ -170,7 +196,7 @@ impl Cursor {
     /// The pictures of batch `step`; `None` past the end.
     pub fn indices(&mut self, step: u64) -> Option<Vec<usize>> {
         match &self.batches {
-            Batches::Shuffled(order) => {
+            Batches::Shuffled(order) | Batches::ByRuns { order, .. } => {
                 let order = *order;
                 Some(self.shuffled(order, step))
             }
@@ -201,7 +227,11 @@ impl Cursor {
             Some(drawn) if drawn.0 == epoch => drawn,
             _ => {
                 let mut rng = generator(order.seed, Purpose::Order, epoch);
-                (epoch, permutation(&mut rng, order.len))
+                let drawn = match &self.batches {
+                    Batches::ByRuns { runs, .. } => by_runs(&mut rng, runs),
+                    _ => permutation(&mut rng, order.len),
+                };
+                (epoch, drawn)
             }
         };
         &self.drawn.insert(drawn).1

@@ -52,6 +52,9 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
         if shards::names_parquet(path) {
             return Ok(DataKind::Parquet);
         }
+        if names_tar(path) {
+            return Ok(DataKind::Wds);
+        }
         if is_pattern(path) {
             return Ok(DataKind::Folder);
         }
@@ -59,7 +62,11 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
         return Err(DatasetError::io("read", path)(missing));
     }
     if !path.is_dir() {
-        return Ok(if shards::names_parquet(path) { DataKind::Parquet } else { DataKind::Folder });
+        return Ok(match (shards::names_parquet(path), names_tar(path)) {
+            (true, _) => DataKind::Parquet,
+            (false, true) => DataKind::Wds,
+            (false, false) => DataKind::Folder,
+        });
     }
     if cifar10::is_at(path) {
         return Ok(DataKind::Cifar10);
@@ -90,7 +97,24 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
         }
     }
     // Last, for it lists all files.
-    Ok(if shards::holds_parquet(path)? { DataKind::Parquet } else { DataKind::Folder })
+    if shards::holds_parquet(path)? {
+        return Ok(DataKind::Parquet);
+    }
+    Ok(if names_tar(path) { DataKind::Wds } else { DataKind::Folder })
+}
+
+/// Whether a path names tar shards: a file, a pattern, or a folder that holds nothing else that is read.
+#[cfg(feature = "shards")]
+fn names_tar(path: &Path) -> bool {
+    use crate::shards::{ShardFile, ShardFiles, ShardKind};
+
+    let is_tar = ShardFile::kind_of(path) == Some(ShardKind::Tar);
+    is_tar || (path.is_dir() && ShardFiles::are_named_by(path))
+}
+
+#[cfg(not(feature = "shards"))]
+fn names_tar(_: &Path) -> bool {
+    false
 }
 
 /// Divides files into those for training, validation and testing by the words in their names below `root`
@@ -99,19 +123,21 @@ pub(crate) fn detect(path: &Path) -> Result<DataKind, DatasetError> {
 pub(crate) fn by_name(root: &Path, files: Vec<PathBuf>) -> [Vec<PathBuf>; 3] {
     let mut parts = [Vec::new(), Vec::new(), Vec::new()];
     for file in files {
-        let name = relative(root, &file).to_lowercase();
-        let says =
-            |wanted: &[&str]| name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| wanted.contains(&word));
-        let part = if says(&VALID) {
-            1
-        } else if says(&["test"]) {
-            2
-        } else {
-            0
-        };
-        parts[part].push(file);
+        parts[part_of(&relative(root, &file))].push(file);
     }
     parts
+}
+
+/// The part that a name says: 0 for training, 1 for validation, 2 for testing.
+#[cfg(any(feature = "parquet", test))]
+pub(crate) fn part_of(name: &str) -> usize {
+    let name = name.to_lowercase();
+    let says = |wanted: &[&str]| name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| wanted.contains(&word));
+    match (says(&VALID), says(&["test"])) {
+        (true, _) => 1,
+        (false, true) => 2,
+        (false, false) => 0,
+    }
 }
 
 /// The names of the folders in `path` that are not hidden.

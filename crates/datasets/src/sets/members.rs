@@ -42,6 +42,10 @@ pub(super) fn open_member(
         DataKind::Parquet => open_parquet(path, options, remarks),
         #[cfg(not(feature = "parquet"))]
         DataKind::Parquet => Err(DatasetError::Feature { kind: kind.to_string(), feature: "parquet" }),
+        #[cfg(feature = "shards")]
+        DataKind::Wds => open_shards(path, options, remarks),
+        #[cfg(not(feature = "shards"))]
+        DataKind::Wds => Err(DatasetError::Feature { kind: kind.to_string(), feature: "shards" }),
     }
 }
 
@@ -101,6 +105,45 @@ fn open_parquet(path: &Path, options: &DataOptions, remarks: &Remarks) -> Result
     })
 }
 
+#[cfg(feature = "shards")]
+fn open_shards(path: &Path, options: &DataOptions, remarks: &Remarks) -> Result<Opened, DatasetError> {
+    use crate::shards::{ShardFiles, ShardKind};
+    use crate::sources::shards::ShardSource;
+
+    let ShardFiles { shards, mut passed_over } = ShardFiles::find([path])?;
+    let mut parts = [Vec::new(), Vec::new(), Vec::new()];
+    for shard in shards {
+        match shard.kind {
+            ShardKind::Tar => parts[layout::part_of(&shard.name)].push(shard),
+            ShardKind::Parquet => passed_over.file(&shard.path),
+        }
+    }
+    let [mut train, valid, mut test] = parts;
+    if train.is_empty() && valid.is_empty() {
+        // A single part is trained on, whatever it is called.
+        train = std::mem::take(&mut test);
+    }
+    if train.is_empty() {
+        return Err(DatasetError::layout(DataKind::Wds, path, "it has no tar shard to train on"));
+    }
+    let mut open = |files: Vec<_>| -> Result<Option<Arc<dyn ImageSource>>, DatasetError> {
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let (source, passed) = ShardSource::open(files, options.decode, remarks.clone())?;
+        passed_over.add(passed);
+        Ok(Some(Arc::new(source)))
+    };
+    let (train, valid, test) = (open(train)?, open(valid)?, open(test)?);
+    Ok(Opened {
+        name: name_of(DataKind::Wds, path),
+        train: train.ok_or_else(|| DatasetError::nothing_found(path.display(), &passed_over))?,
+        valid,
+        test,
+        passed_over,
+    })
+}
+
 /// A data set that has a training and a testing part.
 fn named(kind: DataKind, (train, test): (MemorySource, MemorySource)) -> Opened {
     let passed_over = PassedOver::default();
@@ -109,7 +152,7 @@ fn named(kind: DataKind, (train, test): (MemorySource, MemorySource)) -> Opened 
 
 fn name_of(kind: DataKind, path: &Path) -> String {
     match (kind, path.file_name()) {
-        (DataKind::Folder | DataKind::Parquet, Some(name)) => name.to_string_lossy().into_owned(),
+        (DataKind::Folder | DataKind::Parquet | DataKind::Wds, Some(name)) => name.to_string_lossy().into_owned(),
         _ => kind.to_string(),
     }
 }

@@ -126,7 +126,7 @@ fn open_or_again(
 
 /// Whether what a plus sign was read in is there, where that was perhaps not meant to join two data sets.
 fn check_there(spec: &DataSpec, path: &Path) -> Result<(), DatasetError> {
-    let is_there = path.exists() || path.to_string_lossy().contains(['*', '?', '[', '#']);
+    let is_there = path.exists() || path.to_string_lossy().contains(['*', '?', '[', '{', '#']);
     if spec.members().len() < 2 || is_there {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::DatasetError;
+use crate::files::braces::expand_braces;
 use crate::files::listing::Listing;
 use crate::files::names::extension;
 use crate::files::passed_over::PassedOver;
@@ -30,7 +31,16 @@ impl Shards {
     pub fn find(path: &Path) -> Result<Self, DatasetError> {
         let (path, column) = split_column(path);
         let mut listing = Listing::default();
-        let root = if path.is_dir() {
+        let names = expand_braces(&path)?;
+        let root = if names.len() > 1 {
+            // Each is there, or opening it says that it is not.
+            listing.pictures.extend(names);
+            base(&path)
+                .ancestors()
+                .find(|folder| !folder.to_string_lossy().contains('{'))
+                .unwrap_or(&path)
+                .to_path_buf()
+        } else if path.is_dir() {
             list(&path, &mut listing)?;
             path
         } else if is_pattern(&path) && !path.exists() {

@@ -19,6 +19,8 @@ pub enum DataKind {
     Cifar10,
     /// Parquet files with encoded images, as on the Hub.
     Parquet,
+    /// Tar shards, as WebDataset has them.
+    Wds,
     /// MNIST's IDX files.
     Mnist,
     /// Fashion-MNIST's IDX files.
@@ -33,10 +35,11 @@ pub enum DataKind {
 
 impl DataKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Folder,
         Self::Cifar10,
         Self::Parquet,
+        Self::Wds,
         Self::Mnist,
         Self::FashionMnist,
         Self::ImageNet,
@@ -50,6 +53,7 @@ impl DataKind {
             Self::Folder => "folder",
             Self::Cifar10 => "cifar10",
             Self::Parquet => "parquet",
+            Self::Wds => "wds",
             Self::Mnist => "mnist",
             Self::FashionMnist => "fashion-mnist",
             Self::ImageNet => "imagenet",
@@ -86,7 +90,7 @@ impl Member {
 
 /// A data set, or a mixture of several, as it is named on the command line and in a config.
 ///
-/// `folder:PATH`, `cifar10:PATH`, `parquet:PATH`, `mnist:PATH`, `fashion-mnist:PATH`, `imagenet:PATH`,
+/// `folder:PATH`, `cifar10:PATH`, `parquet:PATH`, `wds:PATH`, `mnist:PATH`, `fashion-mnist:PATH`, `imagenet:PATH`,
 /// `celebahq:PATH`, `afhq:PATH`, or a bare path whose kind is detected; several joined by `+` are a mixture. A plus
 /// sign within a path is written twice, unless the whole is the path of something that is there: that is taken as it is.
 ///

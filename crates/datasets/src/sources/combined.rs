@@ -7,6 +7,9 @@ use image::RgbImage;
 use crate::error::DatasetError;
 use crate::sources::source::{ImageSource, Version, out_of_range};
 
+/// So many pictures of a source without shards are taken as a run among those that have some.
+const RUN: usize = 1024;
+
 /// Some of the pictures of another source.
 pub struct Subset {
     source: Arc<dyn ImageSource>,
@@ -56,6 +59,21 @@ impl ImageSource for Subset {
 
     fn label(&self, index: usize) -> Option<u32> {
         self.at(index).ok().and_then(|at| self.source.label(at))
+    }
+
+    fn runs(&self) -> Vec<usize> {
+        let mut ends = self.source.runs();
+        if !self.indices.is_sorted() {
+            return Vec::new();
+        }
+        let (mut end, mut taken) = (0, 0);
+        for run in &mut ends {
+            end += *run;
+            let upto = self.indices.partition_point(|index| *index < end);
+            *run = upto - taken;
+            taken = upto;
+        }
+        ends
     }
 
     fn version(&self, index: usize) -> Result<Version, DatasetError> {
@@ -117,6 +135,19 @@ impl ImageSource for Concat {
     fn label(&self, index: usize) -> Option<u32> {
         let (source, at) = self.at(index).ok()?;
         source.label(at)
+    }
+
+    /// Where some sources have runs, the others are taken as if they lay in some, too.
+    fn runs(&self) -> Vec<usize> {
+        let runs: Vec<Vec<usize>> = self.sources.iter().map(|source| source.runs()).collect();
+        if runs.iter().all(Vec::is_empty) {
+            return Vec::new();
+        }
+        let cut = |(runs, source): (Vec<usize>, &Arc<dyn ImageSource>)| match runs.is_empty() {
+            true => (0..source.len()).step_by(RUN).map(|start| RUN.min(source.len() - start)).collect(),
+            false => runs,
+        };
+        runs.into_iter().zip(&self.sources).flat_map(cut).collect()
     }
 
     fn version(&self, index: usize) -> Result<Version, DatasetError> {

@@ -58,6 +58,10 @@ impl ImageSource for KeepSource {
         self.source.label(index)
     }
 
+    fn runs(&self) -> Vec<usize> {
+        self.source.runs()
+    }
+
     fn version(&self, index: usize) -> Result<Version, DatasetError> {
         self.source.version(index)
     }

@@ -11,6 +11,8 @@ pub(crate) mod mnist;
 pub(crate) mod parquet;
 mod planes;
 pub(crate) mod remarks;
+#[cfg(feature = "shards")]
+pub(crate) mod shards;
 pub(crate) mod source;
 
 pub use cache::CachedSource;

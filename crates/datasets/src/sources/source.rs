@@ -63,6 +63,12 @@ pub trait ImageSource: Send + Sync {
         None
     }
 
+    /// How many pictures lie together in each shard, where they lie in shards that are better read one after the other: in
+    /// order, and all of them. Nothing unless a source says so.
+    fn runs(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// What changes when picture `index` may have. Always the same unless a source says so, which is right for pictures
     /// that never change.
     ///

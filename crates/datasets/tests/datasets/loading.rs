@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ksom_datasets::loading::{Batch, Batches, Converter, Crop, Filter, Resize, ResizeMode, batches};
+use ksom_datasets::loading::{Batch, Batches, Converter, Crop, Filter, Resize, ResizeMode, Share, batches};
 use ksom_datasets::sources::{Concat, FolderSource, MemorySource, Version};
 use ksom_datasets::{
     DatasetError, DecodeOptions, ImageSource, Loader, LoaderOptions, Normalization, Order, Preprocess, decode_image,
@@ -19,6 +19,7 @@ fn options(workers: usize) -> LoaderOptions {
         seed: 5,
         workers,
         ahead: workers + 1,
+        share: Share::default(),
     }
 }
 
@@ -43,6 +44,25 @@ fn the_stream_does_not_depend_on_the_workers_nor_on_where_it_starts() {
     assert_eq!(stream(2, 7, 5), reference[7..]);
     for (step, (_, _, indices)) in (0..).zip(&reference) {
         assert_eq!(*indices, order.indices(step));
+    }
+}
+
+#[test]
+fn batches_are_shared_out_without_a_difference() {
+    let source = Made::good(10);
+    let order = Order::new(3, 10, 7).unwrap();
+    let stream = |share| -> Vec<_> {
+        let loader = Loader::new(source.clone(), order, 2, LoaderOptions { share, ..options(2) }).unwrap();
+        loader.take(5).map(|batch| contents(&batch.unwrap())).collect()
+    };
+    let whole = stream(Share::default());
+    let parts: Vec<_> = (0..3).map(|number| stream(Share { number, of: 3 })).collect();
+    for (step, (_, values, indices)) in whole.iter().enumerate() {
+        let joined: Vec<f32> = parts.iter().flat_map(|part| part[step].1.clone()).collect();
+        assert_eq!(joined, *values, "batch {step}: pictures are changed as in the whole batch");
+        let sizes: Vec<usize> = parts.iter().map(|part| part[step].2.len()).collect();
+        assert_eq!(sizes, [2, 2, 3]);
+        assert_eq!(parts.iter().flat_map(|part| part[step].2.clone()).collect::<Vec<_>>(), *indices);
     }
 }
 

@@ -73,6 +73,28 @@ impl CodebookUsage {
         Ok(())
     }
 
+    /// Forgets what was seen.
+    pub fn clear(&mut self) {
+        *self = Self::new(&self.grid);
+    }
+
+    /// Adds what somebody else has counted: how often each code was chosen `[K]` among `inputs`. Distances are not added.
+    ///
+    /// # Errors
+    /// [`QuantizerError::Input`] if there is another number of counts.
+    pub fn add_counts(&mut self, counts: &[u64], inputs: u64) -> Result<()> {
+        if counts.len() != self.counts.len() {
+            return Err(QuantizerError::Input {
+                operation: "add counts of codes",
+                expected: format!("{} counts", self.counts.len()),
+                found: counts.len().to_string(),
+            });
+        }
+        self.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        self.inputs += inputs;
+        Ok(())
+    }
+
     /// How often each code was chosen `[K]`.
     pub fn counts(&self) -> &[u64] {
         &self.counts

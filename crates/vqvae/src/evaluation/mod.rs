@@ -16,7 +16,7 @@ use ksom_datasets::loading::Converter;
 use ksom_datasets::{ImageSource, Preprocess};
 use ksom_quantizers::measures::{CodebookUsage, Topology};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::codes::images::pad_edges;
 use crate::error::{Error, Result};
@@ -24,6 +24,7 @@ use crate::evaluation::metrics::{PictureQuality, bits_per_pixel, psnr};
 use crate::evaluation::prepared::for_each_prepared;
 use crate::model::Model;
 use crate::system::memory;
+use crate::team::members::Team;
 
 /// Settings of the permutation test of a map's rank correlation.
 const PERMUTATIONS: usize = 999;
@@ -115,6 +116,27 @@ pub fn evaluate(
     options: &EvaluateOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Evaluation> {
+    evaluate_by(&Team::default(), model, source, options, progress)
+}
+
+/// As [`evaluate`] without what is measured in full: each process of the model's team takes a part of the pictures, and
+/// all get the figures of all pictures. On the CPU they are the same as those of one process.
+pub(crate) fn evaluate_together(
+    model: &Model,
+    source: &Arc<dyn ImageSource>,
+    options: &EvaluateOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Evaluation> {
+    evaluate_by(&model.compute().team, model, source, &EvaluateOptions { full: false, ..*options }, progress)
+}
+
+fn evaluate_by(
+    team: &Team,
+    model: &Model,
+    source: &Arc<dyn ImageSource>,
+    options: &EvaluateOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Evaluation> {
     if source.is_empty() {
         return Err(Error::Invalid("there are no pictures to evaluate on".into()));
     }
@@ -129,8 +151,10 @@ pub fn evaluate(
         }
         Ok(())
     };
-    for_each_prepared(source.as_ref(), &options.preprocess, options.batch_size, &mut add, progress)?;
-    let Seen { usage, errors, qualities, pixels, codes, .. } = seen;
+    let own = team.part_of(source.len());
+    let mut progress = |done: usize| progress((done * team.size()).min(source.len()));
+    for_each_prepared(source.as_ref(), own, &options.preprocess, options.batch_size, &mut add, &mut progress)?;
+    let Seen { usage, errors, qualities, pixels, codes, .. } = seen.of_all(team)?;
 
     let levels = architecture
         .levels()
@@ -169,6 +193,15 @@ pub fn evaluate(
     Ok(Evaluation { images: errors.len(), mse, bits_per_pixel, levels, quality, pictures: qualities })
 }
 
+/// What a process tells the others of the pictures that it has seen.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    errors: Vec<u64>,
+    usage: Vec<(Vec<u64>, u64)>,
+    pixels: f64,
+    codes: f64,
+}
+
 /// What was seen of the pictures so far.
 struct Seen {
     converter: Converter,
@@ -190,6 +223,31 @@ impl Seen {
             pixels: 0.0,
             codes: 0.0,
         })
+    }
+
+    /// What all processes have seen, in the order of the pictures; of what is measured in full, this one's own.
+    fn of_all(mut self, team: &Team) -> Result<Self> {
+        if team.is_alone() {
+            return Ok(self);
+        }
+        // As bits, so that numbers that are not finite arrive.
+        let own = Told {
+            errors: self.errors.iter().map(|error| error.to_bits()).collect(),
+            usage: self.usage.iter().map(|usage| (usage.counts().to_vec(), usage.inputs())).collect(),
+            pixels: self.pixels,
+            codes: self.codes,
+        };
+        (self.errors, self.pixels, self.codes) = (Vec::new(), 0.0, 0.0);
+        self.usage.iter_mut().for_each(CodebookUsage::clear);
+        for told in team.gather(&own)? {
+            self.errors.extend(told.errors.into_iter().map(f64::from_bits));
+            self.pixels += told.pixels;
+            self.codes += told.codes;
+            for (usage, (counts, inputs)) in self.usage.iter_mut().zip(&told.usage) {
+                usage.add_counts(counts, *inputs)?;
+            }
+        }
+        Ok(self)
     }
 
     /// Sends pictures of one size through the network.

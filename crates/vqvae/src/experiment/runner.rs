@@ -26,7 +26,7 @@ use crate::training::trainer::Trainer;
 /// How an experiment is run; none of it changes its results.
 #[derive(Clone, Debug)]
 pub struct ExperimentOptions {
-    /// Trainings at a time; each has its share of the threads.
+    /// Trainings at a time; each has its share of the threads. A team of processes trains one at a time.
     pub jobs: NonZeroUsize,
     /// How pictures are read.
     pub access: DataAccess,
@@ -55,6 +55,9 @@ impl Experiment {
     /// several threads where several run at a time, and can ask all of them to stop: they write a checkpoint, and the
     /// same call goes on from there.
     ///
+    /// In a [`Team`](crate::Team) of several processes all of them train each run together, one run after another; a run that fails
+    /// on one of them alone ends them all.
+    ///
     /// # Errors
     /// `dir` holds runs by other recipes or on other data, another experiment runs in it, or it cannot be written.
     pub fn run(
@@ -64,8 +67,31 @@ impl Experiment {
         compute: &Compute,
         on_event: &(dyn Fn(RunName, ExperimentEvent) -> Flow + Sync),
     ) -> Result<ExperimentResults> {
-        std::fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
-        let _lock = RunLock::acquire(dir)?;
+        let team = &compute.team;
+        if options.jobs.get() > 1 && !team.is_alone() {
+            return Err(Error::Invalid(format!(
+                "{} processes train one run of an experiment at a time: ask for one job",
+                team.size()
+            )));
+        }
+        let _lock = match team.leads() {
+            true => {
+                std::fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
+                Some(RunLock::acquire(dir)?)
+            }
+            false => None,
+        };
+        let left = team.from_first(|| self.left(dir, options))?;
+        let work =
+            Work { experiment: self, dir, access: &options.access, compute, on_event, stop: AtomicBool::new(false) };
+        work.all(&left, options.jobs.get())?;
+        // What the first process has written is there.
+        team.wait_for_all()?;
+        ExperimentResults::collect(self, dir)
+    }
+
+    /// The runs that are left to do in `dir`.
+    fn left(&self, dir: &Path, options: &ExperimentOptions) -> Result<Vec<RunName>> {
         self.check_data(dir)?;
         let mut left = Vec::new();
         for run in self.run_names() {
@@ -75,16 +101,12 @@ impl Experiment {
                 left.push(run);
             }
         }
-        if !left.is_empty() {
+        if let Some(&first) = left.first() {
             // Data that cannot be opened are the experiment's failure, not that of each run.
-            let recipe = self.recipe_of(left[0]);
-            ksom_datasets::open(&self.data, &recipe.data_options(&options.access.options))?;
+            ksom_datasets::open(&self.data, &self.recipe_of(first).data_options(&options.access.options))?;
             write_atomic(&data_path(dir), self.data_text().as_bytes())?;
         }
-        let work =
-            Work { experiment: self, dir, access: &options.access, compute, on_event, stop: AtomicBool::new(false) };
-        work.all(&left, options.jobs.get())?;
-        ExperimentResults::collect(self, dir)
+        Ok(left)
     }
 
     /// Refuses data that are named otherwise than those of the runs in `dir`.
@@ -158,7 +180,7 @@ impl Work<'_> {
                 .num_threads(threads)
                 .build()
                 .map_err(|error| Error::Invalid(format!("cannot start {threads} threads: {error}")))?;
-            while !self.stop.load(Ordering::Relaxed) {
+            while !self.stops()? {
                 // Nobody panics while holding the queue.
                 let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
                 let Some(run) = next else { break };
@@ -172,6 +194,13 @@ impl Work<'_> {
                 workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic))).collect();
             ended.into_iter().collect()
         })
+    }
+
+    /// Whether somebody asked to stop; all processes of a team say the same.
+    fn stops(&self) -> Result<bool> {
+        let own = self.stop.load(Ordering::Relaxed);
+        let team = &self.compute.team;
+        if team.is_alone() { Ok(own) } else { Ok(team.gather(&own)?.contains(&true)) }
     }
 
     fn tell(&self, run: RunName, event: ExperimentEvent) -> Flow {
@@ -188,9 +217,19 @@ impl Work<'_> {
         let outcome = match self.train(run, &run_dir) {
             Ok(None) => return Ok(()),
             Ok(Some(outcome)) => outcome,
-            Err(error) => Outcome::failed(&error),
+            Err(error) => {
+                let failed = Outcome::failed(&error);
+                let everywhere =
+                    self.compute.team.is_alone() || matches!(failed, Outcome::Failed { certain: true, .. });
+                if !everywhere {
+                    return Err(error);
+                }
+                failed
+            }
         };
-        outcome.write(&run_dir)?;
+        if self.compute.team.leads() {
+            outcome.write(&run_dir)?;
+        }
         self.tell(run, ExperimentEvent::Ended(outcome));
         Ok(())
     }
@@ -198,7 +237,8 @@ impl Work<'_> {
     /// Trains to the end; nothing if it was asked to stop before.
     fn train(&self, run: RunName, run_dir: &Path) -> Result<Option<Outcome>> {
         let data = &self.experiment.data;
-        let mut trainer = if training_path(run_dir).is_file() {
+        let team = &self.compute.team;
+        let mut trainer = if team.from_first(|| Ok(training_path(run_dir).is_file()))? {
             Trainer::resume(run_dir, Some(data), self.access, self.compute)?
         } else {
             let recipe = self.experiment.recipe_of(run).clone();
@@ -208,12 +248,14 @@ impl Work<'_> {
         self.tell(run, ExperimentEvent::Started { step: trainer.steps_done() });
         let summary = trainer.run(&mut |event| self.tell(run, ExperimentEvent::Training(event)))?;
         if summary.stopped {
+            self.stop.store(true, Ordering::Relaxed);
             return Ok(None);
         }
-        let topology = match self.experiment.topology {
+        let topology = match self.experiment.topology && team.leads() {
             true => Some(self.topology(run, run_dir, &trainer)?),
             false => None,
         };
+        team.wait_for_all()?;
         Ok(Some(Outcome::Finished { steps: summary.steps, topology }))
     }
 

@@ -45,7 +45,7 @@ pub fn count_codes(
         }
         Ok(())
     };
-    for_each_prepared(source.as_ref(), &preprocess, batch_size, &mut count, progress)?;
+    for_each_prepared(source.as_ref(), 0..source.len(), &preprocess, batch_size, &mut count, progress)?;
     Ok(counts)
 }
 

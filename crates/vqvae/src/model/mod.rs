@@ -28,6 +28,7 @@ use crate::model::parameters::{draw, named_rng};
 use crate::model::seen::Seen;
 use crate::system::compute::Compute;
 use crate::system::digest::hexadecimal;
+use crate::team::members::Team;
 
 pub use config::{Architecture, ArchitectureKind, Level, Preprocessing, Provenance, SCHEMA_VERSION};
 pub use network::{ForwardOutput, LevelOutput};
@@ -163,6 +164,11 @@ impl Model {
     /// Changes what is recorded of the model's origin.
     pub fn set_provenance(&mut self, provenance: Provenance) {
         self.config.provenance = provenance;
+    }
+
+    /// Lets the processes of `team` train it together, wherever it came from.
+    pub(crate) fn join(&mut self, team: &Team) {
+        self.compute.team = team.clone();
     }
 
     /// Where it computes.

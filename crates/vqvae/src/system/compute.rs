@@ -4,8 +4,9 @@ use candle_core::{DType, Device};
 use ksom_kernels::Backend;
 
 use crate::system::pool;
+use crate::team::members::Team;
 
-/// Device, element type and computing path of a model.
+/// Device, element type and computing path of a model, and who trains it together.
 #[derive(Clone, Debug)]
 pub struct Compute {
     /// The device that holds the weights.
@@ -16,6 +17,8 @@ pub struct Compute {
     pub backend: Backend,
     /// The type in which the portable path takes matrix products, where it is not `dtype`.
     pub products: Option<DType>,
+    /// The processes that train the model together: this one alone, unless it is said otherwise.
+    pub team: Team,
 }
 
 impl Compute {
@@ -37,7 +40,12 @@ impl Compute {
     /// The best path for a device and type.
     pub fn new(device: Device, dtype: DType) -> Self {
         let backend = Backend::best_for(&device, dtype);
-        Self { device, dtype, backend, products: None }
+        Self { device, dtype, backend, products: None, team: Team::default() }
+    }
+
+    /// The same together with the other processes of a team.
+    pub fn with_team(self, team: Team) -> Self {
+        Self { team, ..self }
     }
 
     /// The same by candle's own operations only, as on CUDA and Metal.

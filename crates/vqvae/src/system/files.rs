@@ -34,11 +34,29 @@ pub fn write_atomic_with(
     path: &Path,
     write: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> std::io::Result<()>,
 ) -> Result<()> {
-    let failed = |source| Error::io("write", path, source);
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         // Renaming would put a file in the place of a device.
-        return Err(failed(std::io::Error::other("a folder, pipe or device is there")));
+        return Err(Error::io("write", path, std::io::Error::other("a folder, pipe or device is there")));
     }
+    beside(path, write, |file| file.persist(path).map(drop))
+}
+
+/// As [`write_atomic`], but only where nothing lies there.
+///
+/// # Errors
+/// As [`write_atomic`], or something lies there.
+#[cfg(feature = "shards")]
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    beside(path, |file| file.write_all(bytes), |file| file.persist_noclobber(path).map(drop))
+}
+
+/// Writes a file beside its place, flushes it to disk, and has it put into place.
+fn beside(
+    path: &Path,
+    write: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> std::io::Result<()>,
+    place: impl FnOnce(tempfile::NamedTempFile) -> std::result::Result<(), tempfile::PersistError>,
+) -> Result<()> {
+    let failed = |source| Error::io("write", path, source);
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -58,7 +76,7 @@ pub fn write_atomic_with(
     write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed)?;
     drop(buffered);
     file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    place(file).map_err(|error| failed(error.error))?;
     // The rename itself is on disk once its folder is; where a folder cannot be opened (Windows) the system sees to it.
     if let Ok(folder) = std::fs::File::open(folder) {
         let _ = folder.sync_all();

@@ -9,7 +9,7 @@ pub(crate) fn try_lock(file: &File) -> bool {
 }
 
 /// Waits until no other process holds the lock, as far as the file system knows.
-#[cfg(feature = "hub")]
+#[cfg(any(feature = "hub", feature = "shards"))]
 pub(crate) fn wait_for_lock(file: &File) {
     // What fails is the locking itself: see above.
     let _ = file.lock();

@@ -7,6 +7,7 @@ use ksom_datasets::{DataOptions, DataSet, DataSpec, Preprocess};
 use crate::error::Result;
 use crate::model::config::ModelConfig;
 use crate::system::memory;
+use crate::team::members::Team;
 use crate::training::fitting::prepare;
 use crate::training::recipe::Recipe;
 
@@ -27,12 +28,13 @@ impl DataAccess {
     }
 
     /// An open data set as training takes it, what is left to do to each picture, and how many are enlarged; `base` is
-    /// the model to train on from.
+    /// the model to train on from. The first process of a team writes the files of a cache before the others look.
     pub(crate) fn prepare(
         &self,
         mut data: DataSet,
         recipe: &mut Recipe,
         base: Option<&ModelConfig>,
+        team: &Team,
     ) -> Result<(DataSet, Preprocess, usize)> {
         let enlarged = prepare(&mut data, recipe, base)?;
         let preprocess = recipe.data.preprocess();
@@ -42,7 +44,14 @@ impl DataAccess {
                 if let Some(size) = preprocess.size() {
                     memory::require_for_pictures(1, size)?;
                 }
-                Ok((data.cached(&preprocess, folder)?, preprocess.remaining(), enlarged))
+                if !team.leads() {
+                    team.wait_for_all()?;
+                }
+                let cached = data.cached(&preprocess, folder)?;
+                if team.leads() {
+                    team.wait_for_all()?;
+                }
+                Ok((cached, preprocess.remaining(), enlarged))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Training: a recipe and data in, a model directory out, step by step and resumable to the bit.
 
 pub(crate) mod access;
+mod alike;
 pub(crate) mod backward;
 pub(crate) mod events;
 pub(crate) mod fitting;
@@ -15,6 +16,7 @@ pub(crate) mod stand_in;
 pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod step;
+pub(crate) mod together;
 pub(crate) mod trainer;
 
 pub use access::DataAccess;

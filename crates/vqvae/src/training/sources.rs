@@ -101,7 +101,8 @@ impl Sources {
         Ok(Some(sources))
     }
 
-    /// Opens the pictures as they were when the training started; `fingerprint` is that of those to train
+    /// Opens the pictures as they were when the training started, and gives the record where it is to be written anew;
+    /// `fingerprint` is that of those to train
     /// on, for a run of an older version.
     ///
     /// # Errors
@@ -112,7 +113,7 @@ impl Sources {
         recorded_spec: &str,
         options: &DataOptions,
         fingerprint: &str,
-    ) -> Result<DataSet> {
+    ) -> Result<(DataSet, Option<Self>)> {
         let recorded = Self::read(run)?;
         let spec = match (spec, &recorded) {
             (Some(spec), _) => spec.clone(),
@@ -160,10 +161,8 @@ impl Sources {
         if sources.skip_unreadable {
             sources.pass_over(&mut data)?;
         }
-        if recorded.as_ref() != Some(&sources) {
-            sources.write(run)?;
-        }
-        Ok(data)
+        let changed = recorded.as_ref() != Some(&sources);
+        Ok((data, changed.then_some(sources)))
     }
 
     /// Passes over what cannot be read any more, and what could not be before: the order of the others stays.

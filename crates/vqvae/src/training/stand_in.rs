@@ -119,6 +119,10 @@ impl ImageSource for WithStandIns {
         self.source.label(self.at(index))
     }
 
+    fn runs(&self) -> Vec<usize> {
+        self.source.runs()
+    }
+
     fn version(&self, index: usize) -> std::result::Result<Version, DatasetError> {
         self.source.version(self.at(index))
     }

@@ -15,6 +15,7 @@ use crate::record::writer::MetricsLog;
 use crate::system::compute::Compute;
 use crate::system::files::write_atomic;
 use crate::training::access::DataAccess;
+use crate::training::alike::model_of_first;
 use crate::training::fitting::{SET_ASIDE, prepare};
 use crate::training::footprint::require_for_training;
 use crate::training::optimizer::Optimizer;
@@ -52,13 +53,18 @@ impl Trainer {
         compute: &Compute,
         base: Option<Base>,
     ) -> Result<Self> {
-        refuse_used(run)?;
+        let team = &compute.team;
+        if team.leads() {
+            refuse_used(run)?;
+        }
         let mut recipe = settled(recipe, base.as_ref());
         let data = access.open(spec, &recipe)?;
         let sources = Sources::of(spec, &access.options, &data, base.as_ref().map(|base| base.name.as_str()));
-        let data = access.prepare(data, &mut recipe, base.as_ref().map(|base| base.model.config()))?;
+        let data = access.prepare(data, &mut recipe, base.as_ref().map(|base| base.model.config()), team)?;
         let trainer = Self::begin(recipe, (&spec.to_string(), &names(spec)), data, run, compute, base)?;
-        sources.write(run)?;
+        if trainer.leads() {
+            sources.write(run)?;
+        }
         Ok(trainer)
     }
 
@@ -76,7 +82,9 @@ impl Trainer {
         compute: &Compute,
         base: Option<Base>,
     ) -> Result<Self> {
-        refuse_used(run)?;
+        if compute.team.leads() {
+            refuse_used(run)?;
+        }
         let mut recipe = settled(recipe, base.as_ref());
         let enlarged = prepare(&mut data, &mut recipe, base.as_ref().map(|base| base.model.config()))?;
         let preprocess = recipe.data.preprocess();
@@ -98,7 +106,9 @@ impl Trainer {
         let (architecture, quantizer) = (recipe.architecture.clone(), recipe.quantizer.clone());
         check_memory(&ModelConfig::new(architecture, quantizer), &recipe, &data, &preprocess, compute)?;
         let normalization = match recipe.data.normalization {
-            NormalizationChoice::Measure => Normalization::measure(data.train.as_ref(), &preprocess)?,
+            NormalizationChoice::Measure => {
+                compute.team.patient().from_first(|| Ok(Normalization::measure(data.train.as_ref(), &preprocess)?))?
+            }
             NormalizationChoice::Base => {
                 return Err(Error::Invalid(
                     "the recipe takes normalization from a base model, but this is a training from scratch: set it to \
@@ -122,6 +132,8 @@ impl Trainer {
                 (Model::init(&config, recipe.training.seed, compute)?, None, None)
             }
         };
+        model.join(&compute.team);
+        let mut model = model_of_first(model)?;
         check_steps(&model, recipe.training.steps)?;
         let mut preprocessing = model.config().preprocessing.clone();
         preprocessing.normalization = normalization;
@@ -136,15 +148,24 @@ impl Trainer {
             base_revision,
             written_by: Some(concat!("ksom ", env!("CARGO_PKG_VERSION")).to_string()),
         });
-        std::fs::create_dir_all(run).map_err(|source| Error::io("create", run, source))?;
-        let lock = RunLock::acquire(run)?;
-        refuse_used(run)?;
-        write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
+        let lock = match compute.team.leads() {
+            true => {
+                std::fs::create_dir_all(run).map_err(|source| Error::io("create", run, source))?;
+                let lock = RunLock::acquire(run)?;
+                refuse_used(run)?;
+                write_atomic(&recipe_path(run), recipe.to_toml().as_bytes())?;
+                Some(lock)
+            }
+            false => None,
+        };
         let progress = Progress::new(spec.to_string(), fingerprint(data.train.as_ref()));
         let trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess, enlarged), progress)?;
-        // The run directory is a model directory, and can be resumed, from the start.
-        trainer.model.save(run, DType::F32)?;
-        trainer.checkpoint()?;
+        if trainer.leads() {
+            // The run directory is a model directory, and can be resumed, from the start.
+            trainer.model.save(run, DType::F32)?;
+            trainer.checkpoint()?;
+        }
+        trainer.check_alike()?;
         Ok(trainer)
     }
 
@@ -154,16 +175,15 @@ impl Trainer {
     /// # Errors
     /// There is no checkpoint ([`Error::NoTraining`]), or it does not fit the recipe, or the data are others.
     pub fn resume(run: &Path, spec: Option<&DataSpec>, access: &DataAccess, compute: &Compute) -> Result<Self> {
-        check_resumable(run)?;
-        let lock = RunLock::acquire(run)?;
-        let state = TrainingState::read(run)?;
-        let mut recipe = Recipe::read(&recipe_path(run), &[])?;
-        let config = ModelConfig::read(&config_path(run))?;
+        let (lock, state, mut recipe, config) = left_in(run, compute)?;
         let (progress, options) = (&state.progress, recipe.data_options(&access.options));
-        let data = Sources::open(run, spec, &progress.data, &options, &progress.data_fingerprint)?;
+        let (data, sources) = Sources::open(run, spec, &progress.data, &options, &progress.data_fingerprint)?;
+        if let Some(changed) = sources.filter(|_| compute.team.leads()) {
+            changed.write(run)?;
+        }
         let name = progress.data.clone();
         let base = settled_base(&recipe, &config);
-        let data = access.prepare(data, &mut recipe, base)?;
+        let data = access.prepare(data, &mut recipe, base, &compute.team)?;
         Self::go_on((run, lock), (recipe, config), state, &name, data, compute)
     }
 
@@ -172,11 +192,7 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::resume`].
     pub fn resume_on(run: &Path, mut data: DataSet, compute: &Compute) -> Result<Self> {
-        check_resumable(run)?;
-        let lock = RunLock::acquire(run)?;
-        let state = TrainingState::read(run)?;
-        let mut recipe = Recipe::read(&recipe_path(run), &[])?;
-        let config = ModelConfig::read(&config_path(run))?;
+        let (lock, state, mut recipe, config) = left_in(run, compute)?;
         let base = settled_base(&recipe, &config);
         let enlarged = prepare(&mut data, &mut recipe, base)?;
         let (name, preprocess) = (state.progress.data.clone(), recipe.data.preprocess());
@@ -184,7 +200,7 @@ impl Trainer {
     }
 
     fn go_on(
-        (run, lock): (&Path, RunLock),
+        (run, lock): (&Path, Option<RunLock>),
         (recipe, config): (Recipe, ModelConfig),
         state: TrainingState,
         name: &str,
@@ -203,25 +219,58 @@ impl Trainer {
         let model = Model::from_tensors(&config, weights, &origin.display().to_string(), compute, true)?;
         let mut trainer = Self::assemble(recipe, (run, lock), model, (data, preprocess, enlarged), state.progress)?;
         trainer.optimizer.restore(&state.optimizer, trainer.progress.step)?;
+        trainer.check_alike()?;
         Ok(trainer)
     }
 
     fn assemble(
         recipe: Recipe,
-        (run, lock): (&Path, RunLock),
+        (run, lock): (&Path, Option<RunLock>),
         mut model: Model,
         (data, preprocess, enlarged): (DataSet, Preprocess, usize),
         progress: Progress,
     ) -> Result<Self> {
         model.train_only(recipe.training.only);
         let t = &recipe.training;
+        let processes = model.compute().team.size();
+        if processes > t.batch_size {
+            return Err(Error::Invalid(format!(
+                "{processes} processes cannot share out a batch of {} pictures: take a larger batch_size or fewer \
+                 processes",
+                t.batch_size
+            )));
+        }
         let hyperparameters =
             AdamW { lr: t.lr, beta1: t.beta1, beta2: t.beta2, eps: t.eps, weight_decay: t.weight_decay };
         let optimizer = Optimizer::new(model.vars(), hyperparameters, t.clip_norm, model.compute().backend)?;
-        let log = MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?;
-        let run = run.to_path_buf();
-        Ok(Self { recipe, run, model, optimizer, data, preprocess, enlarged, progress, log, loader: None, _lock: lock })
+        let log = match lock.is_some() {
+            true => Some(MetricsLog::open(&run.join("metrics.jsonl"), progress.step)?),
+            false => None,
+        };
+        Ok(Self {
+            recipe,
+            run: run.to_path_buf(),
+            model,
+            optimizer,
+            data,
+            preprocess,
+            enlarged,
+            progress,
+            log,
+            _lock: lock,
+            loader: None,
+            asks: false,
+            agreed: false,
+        })
     }
+}
+
+/// What a training has left in a run directory, which the process that writes holds from now on.
+fn left_in(run: &Path, compute: &Compute) -> Result<(Option<RunLock>, TrainingState, Recipe, ModelConfig)> {
+    check_resumable(run)?;
+    let lock = if compute.team.leads() { Some(RunLock::acquire(run)?) } else { None };
+    let state = TrainingState::read(run)?;
+    Ok((lock, state, Recipe::read(&recipe_path(run), &[])?, ModelConfig::read(&config_path(run))?))
 }
 
 /// The recipe with what comes from the base model.

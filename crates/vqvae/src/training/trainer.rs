@@ -10,23 +10,25 @@ use std::time::Instant;
 
 use candle_core::{DType, Tensor};
 use ksom_datasets::loading::Batch;
-use ksom_datasets::{DataSet, Loader, LoaderOptions, Order, Preprocess};
+use ksom_datasets::loading::Batches;
+use ksom_datasets::{DataSet, Loader, LoaderOptions, Preprocess};
 use ksom_quantizers::MAX_STEPS;
 
 use crate::checkpoint::is_finite;
 use crate::error::{Error, Result};
-use crate::evaluation::{EvaluateOptions, evaluate};
+use crate::evaluation::{EvaluateOptions, evaluate_together};
 use crate::model::Model;
 use crate::model::config::Provenance;
 use crate::record::writer::MetricsLog;
 use crate::system::files::write_atomic;
+use crate::training::alike::Common;
 use crate::training::events::{Event, Flow, StepReport, Summary, ValidationReport};
 use crate::training::optimizer::Optimizer;
 use crate::training::recipe::Recipe;
 use crate::training::run_lock::RunLock;
 use crate::training::samples::write_samples;
 use crate::training::state::{Best, Progress, TrainingState, training_path};
-use crate::training::step::{StepOutcome, train_step};
+use crate::training::step::{StepOutcome, Whole, train_step_within};
 
 /// A training under way.
 ///
@@ -41,10 +43,14 @@ pub struct Trainer {
     pub(super) preprocess: Preprocess,
     pub(super) enlarged: usize,
     pub(super) progress: Progress,
-    pub(super) log: MetricsLog,
+    /// Those of the process that writes.
+    pub(super) log: Option<MetricsLog>,
+    pub(super) _lock: Option<RunLock>,
     /// Made with the first step.
     pub(super) loader: Option<Loader>,
-    pub(super) _lock: RunLock,
+    /// Whether this process was asked to stop, and whether all processes know of one that was.
+    pub(super) asks: bool,
+    pub(super) agreed: bool,
 }
 
 impl Trainer {
@@ -69,7 +75,9 @@ impl Trainer {
                 return Err(Error::Invalid(format!("expected at most {MAX_STEPS} steps, found {steps}")));
             }
             self.recipe.training.steps = steps;
-            write_atomic(&recipe_path(&self.run), self.recipe.to_toml().as_bytes())?;
+            if self.leads() {
+                write_atomic(&recipe_path(&self.run), self.recipe.to_toml().as_bytes())?;
+            }
         }
         Ok(())
     }
@@ -82,6 +90,11 @@ impl Trainer {
     /// The recipe with every choice settled.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// Whether this process is the one that writes: the only one, or the first of a team.
+    pub fn leads(&self) -> bool {
+        self.model.compute().team.leads()
     }
 
     /// The data set in use.
@@ -113,44 +126,52 @@ impl Trainer {
         self.progress.step >= t.steps || (t.patience > 0 && stalled)
     }
 
-    /// Takes all steps that are left, and tells `on_event` of each; it can ask to stop.
+    /// Takes all steps that are left, and tells `on_event` of each; it can ask to stop. In a team, all processes stop
+    /// after the next step when one asks.
     ///
     /// # Errors
     /// A picture cannot be read, a file cannot be written, or a loss is not finite ([`Error::NotFinite`]): the last
     /// checkpoint is then as it was.
     pub fn run(&mut self, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<Summary> {
         let recipe = self.recipe.training.clone();
-        let mut stop = false;
+        (self.asks, self.agreed) = (false, false);
         let mut speed = Speed::default();
         let fresh = self.progress.step == 0 && self.progress.best.is_none();
         if fresh && self.model.config().provenance.base_model.is_some() {
-            stop |= self.validate_telling(on_event)?.1 == Flow::Stop;
+            self.asks |= self.validate_telling(on_event)?.1 == Flow::Stop;
             self.checkpoint()?;
         }
-        while !stop {
+        while !self.stops() {
             let started = Instant::now();
             let Some(mut report) = self.next_step()? else { break };
             speed.add(recipe.batch_size, started);
             report.images_per_s = speed.images_per_s();
             let step = report.step;
             if step.is_multiple_of(recipe.log_every) {
-                self.log.append("train", &report)?;
+                if let Some(log) = &mut self.log {
+                    log.append("train", &report)?;
+                }
                 speed = Speed::default();
             }
-            stop |= on_event(Event::Step(report)) == Flow::Stop;
+            self.asks |= on_event(Event::Step(report)) == Flow::Stop;
 
             if step.is_multiple_of(recipe.validate_every) || step == recipe.steps {
-                stop |= self.validate_telling(on_event)?.1 == Flow::Stop;
+                self.asks |= self.validate_telling(on_event)?.1 == Flow::Stop;
             }
             let last = self.is_done();
-            if step.is_multiple_of(recipe.checkpoint_every) || last || stop {
+            if step.is_multiple_of(recipe.checkpoint_every) || last || self.stops() {
                 self.checkpoint()?;
-                stop |= on_event(Event::Checkpoint { step }) == Flow::Stop;
+                self.asks |= on_event(Event::Checkpoint { step }) == Flow::Stop;
             }
         }
         self.save_last()?;
         let (steps, best, done) = (self.progress.step, self.progress.best, self.is_done());
         Ok(Summary { steps, stopped: !done, early: done && steps < recipe.steps, best })
+    }
+
+    /// Whether to stop: at once where there is one process, and once all know otherwise.
+    fn stops(&self) -> bool {
+        if self.model.compute().team.is_alone() { self.asks } else { self.agreed }
     }
 
     /// Takes one step on the next batch; none where nothing is left to do. Writes nothing.
@@ -180,11 +201,14 @@ impl Trainer {
         Ok(self.validate_telling(&mut |_| Flow::Continue)?.0)
     }
 
-    /// Writes all that is needed to go on from here.
+    /// Writes all that is needed to go on from here; in a team, the first process does.
     ///
     /// # Errors
     /// A weight is not finite, or the file cannot be written; what was there is then as it was.
     pub fn checkpoint(&self) -> Result<()> {
+        if !self.leads() {
+            return Ok(());
+        }
         self.check_finite()?;
         let state = TrainingState {
             progress: self.progress.clone(),
@@ -200,6 +224,9 @@ impl Trainer {
     /// A file cannot be written.
     pub fn save_last(&mut self) -> Result<()> {
         self.record_steps();
+        if !self.leads() {
+            return Ok(());
+        }
         self.model.save(self.run.join("last"), DType::F32)
     }
 
@@ -210,14 +237,22 @@ impl Trainer {
 
     fn start_loader(&self) -> Result<Loader> {
         let t = &self.recipe.training;
-        let order = Order::new(t.seed, self.data.train.len(), t.batch_size)?;
+        let batches = Batches::shuffled(t.seed, self.data.train.as_ref(), t.batch_size)?;
+        let team = &self.model.compute().team;
+        let mut workers = LoaderOptions::default().workers;
+        if !team.is_alone() {
+            // Processes that share a computer share its cores.
+            workers = workers.min(rayon::current_num_threads());
+        }
         let options = LoaderOptions {
             preprocess: self.preprocess,
             normalization: self.model.config().preprocessing.normalization,
             seed: t.seed,
-            ..LoaderOptions::default()
+            share: team.share(),
+            workers,
+            ahead: workers + 1,
         };
-        Ok(Loader::new(self.data.train.clone(), order, self.progress.step, options)?)
+        Ok(Loader::new(self.data.train.clone(), batches, self.progress.step, options)?)
     }
 
     /// Refuses pictures that the network cannot take, by name.
@@ -231,13 +266,15 @@ impl Trainer {
         Err(Error::Sides { name, width, height, stride })
     }
 
-    /// One optimizer step on a batch [B, 3, H, W].
+    /// One optimizer step on this process's part of a batch [B, 3, H, W].
     fn step(&mut self, pixels: &Tensor) -> Result<StepReport> {
         let step = self.progress.step;
         self.optimizer.set_learning_rate(self.recipe.training.learning_rate().at(step));
-        let StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm } =
-            train_step(&mut self.model, &mut self.optimizer, pixels, self.recipe.training.accumulate)
-                .map_err(|error| self.name_last_good(error))?;
+        let (t, whole) = (&self.recipe.training, Whole { batch: self.recipe.training.batch_size, asks: self.asks });
+        let (outcome, asking) = train_step_within(&mut self.model, &mut self.optimizer, pixels, t.accumulate, whole)
+            .map_err(|error| self.name_last_good(error))?;
+        let StepOutcome { reconstruction, quantizer_loss, perplexity, grad_norm } = outcome;
+        self.agreed |= asking > 0;
         self.progress.step = step + 1;
         Ok(StepReport { step: step + 1, reconstruction, quantizer_loss, perplexity, grad_norm, images_per_s: 0.0 })
     }
@@ -266,6 +303,16 @@ impl Trainer {
         }
     }
 
+    /// Refuses to go on where the processes of a team have come apart.
+    pub(super) fn check_alike(&self) -> Result<()> {
+        let team = &self.model.compute().team;
+        if team.is_alone() {
+            return Ok(());
+        }
+        let weights = [self.model.state()?, self.optimizer.state()];
+        Common::of((&self.run, &self.recipe), &self.data, self.progress.step, &weights)?.check(team)
+    }
+
     fn validate_telling(&mut self, on_event: &mut dyn FnMut(Event) -> Flow) -> Result<(ValidationReport, Flow)> {
         let options =
             EvaluateOptions { preprocess: self.preprocess, batch_size: self.recipe.training.batch_size, full: false };
@@ -273,7 +320,7 @@ impl Trainer {
         let mut flow = Flow::Continue;
         let (mut sets, mut before) = (Vec::new(), 0);
         for (name, source) in &self.data.valid {
-            let evaluation = evaluate(&self.model, source, &options, &mut |images| {
+            let evaluation = evaluate_together(&self.model, source, &options, &mut |images| {
                 if on_event(Event::Validating { images: before + images, of }) == Flow::Stop {
                     flow = Flow::Stop;
                 }
@@ -292,11 +339,16 @@ impl Trainer {
             self.progress.best = Some(Best { step, mse });
             self.record_steps();
             self.check_finite()?;
-            self.model.save(&self.run, DType::F32)?;
+            if self.leads() {
+                self.model.save(&self.run, DType::F32)?;
+            }
         }
         let report = ValidationReport { step, mse, best, sets };
-        self.log.append("valid", &report)?;
-        write_samples(&self.run, &self.model, &self.data.valid, step, mse)?;
+        if let Some(log) = &mut self.log {
+            log.append("valid", &report)?;
+            write_samples(&self.run, &self.model, &self.data.valid, step, mse)?;
+        }
+        self.check_alike()?;
         if on_event(Event::Validated(report.clone())) == Flow::Stop {
             flow = Flow::Stop;
         }

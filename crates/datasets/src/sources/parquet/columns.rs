@@ -8,6 +8,10 @@ const IMAGES: [&str; 2] = ["image", "img"];
 /// The names that columns of classes go by.
 const LABELS: [&str; 4] = ["label", "labels", "fine_label", "class"];
 
+/// The names that columns of keys go by.
+#[cfg(feature = "shards")]
+const KEYS: [&str; 2] = ["key", "__key__"];
+
 /// Where images are: the numbers of the columns with their bytes, and with paths of files that hold them where there
 /// are no bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +96,18 @@ pub(super) fn label_column(schema: &SchemaDescriptor) -> Option<usize> {
             column.path().parts() == [*wanted]
                 && column.max_rep_level() == 0
                 && matches!(column.physical_type(), PhysicalType::INT32 | PhysicalType::INT64)
+        })
+    })
+}
+
+/// The column of keys, if there is one of text.
+#[cfg(feature = "shards")]
+pub(super) fn key_column(schema: &SchemaDescriptor) -> Option<usize> {
+    KEYS.iter().find_map(|wanted| {
+        schema.columns().iter().position(|column| {
+            column.path().parts() == [*wanted]
+                && column.max_rep_level() == 0
+                && column.physical_type() == PhysicalType::BYTE_ARRAY
         })
     })
 }

@@ -4,6 +4,8 @@
 mod columns;
 mod outside;
 mod pages;
+#[cfg(feature = "shards")]
+mod rows;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,11 @@ use crate::sources::parquet::store::{Bytes, Sink};
 use crate::sources::parquet::values::{KIND, each_bytes, read_labels};
 use crate::sources::remarks::Remarks;
 use crate::sources::source::{ImageSource, Version, out_of_range};
+
+#[cfg(feature = "shards")]
+pub use pages::check_pages as check_parquet_pages;
+#[cfg(feature = "shards")]
+pub(crate) use rows::ParquetRows;
 
 /// Encoded images that take more than this are kept in a temporary file instead of in memory.
 const IN_MEMORY: u64 = 1 << 30;

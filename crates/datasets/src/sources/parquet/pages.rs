@@ -14,7 +14,7 @@ const LONGEST_HEADER: u64 = 1 << 20;
 const DEEPEST: usize = 8;
 
 /// Refuses a column whose pages, `len` bytes from `start`, ask for far more memory than what is stored of them can fill.
-pub(crate) fn check_pages(file: File, (start, len): (u64, u64)) -> Result<()> {
+pub fn check_pages(file: File, (start, len): (u64, u64)) -> Result<()> {
     let mut file = BufReader::new(file);
     let (mut at, end) = (start, start.saturating_add(len));
     while at < end {

@@ -1,5 +1,6 @@
 //! The values of a Parquet file's columns.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -32,30 +33,69 @@ impl Stop {
     }
 }
 
+/// The values of a column that is not nested in lists, one after the other.
+pub(super) struct Values<T: DataType> {
+    column: ColumnReaderImpl<T>,
+    /// Values below this definition level are nulls.
+    present: i16,
+    ready: VecDeque<Option<T::T>>,
+}
+
+impl<T: DataType> Values<T> {
+    /// The values of a column in a row group.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are of another type.
+    #[cfg(feature = "shards")]
+    pub fn of(group: &dyn RowGroupReader, column: usize, present: i16) -> Result<Self, ParquetError> {
+        let reader = group.get_column_reader(column)?;
+        let column = T::get_column_reader(reader)
+            .ok_or_else(|| ParquetError::General("a column is not of its type".to_owned()))?;
+        Ok(Self { column, present, ready: VecDeque::new() })
+    }
+
+    /// Reads on, unless there is something ready; whether there is now.
+    fn is_ready(&mut self) -> Result<bool, ParquetError> {
+        if self.ready.is_empty() {
+            let (mut levels, mut values) = (Vec::new(), Vec::new());
+            let (rows, found, _) = self.column.read_records(ROWS, Some(&mut levels), None, &mut values)?;
+            let mut values = values.into_iter().take(found);
+            for row in 0..rows {
+                // A column that must be there has no levels.
+                self.ready.push_back(match levels.get(row) {
+                    Some(level) if *level < self.present => None,
+                    _ => values.next(),
+                });
+            }
+        }
+        Ok(!self.ready.is_empty())
+    }
+
+    /// The next value; nothing for a null.
+    ///
+    /// # Errors
+    /// When it cannot be read, or there is none.
+    #[cfg(feature = "shards")]
+    pub fn next(&mut self) -> Result<Option<T::T>, ParquetError> {
+        if !self.is_ready()? {
+            return Err(ParquetError::General("a column has fewer rows than are stated".to_owned()));
+        }
+        Ok(self.ready.pop_front().flatten())
+    }
+}
+
 /// Calls `take` with each value of a column that is not nested in lists; `None` for nulls, whose definition level is
 /// below `present`.
 fn each_value<T: DataType>(
-    mut column: ColumnReaderImpl<T>,
+    column: ColumnReaderImpl<T>,
     present: i16,
     mut take: impl FnMut(Option<T::T>) -> Result<(), DatasetError>,
 ) -> Result<(), Stop> {
-    loop {
-        let (mut levels, mut values) = (Vec::new(), Vec::new());
-        let (rows, found, _) =
-            column.read_records(ROWS, Some(&mut levels), None, &mut values).map_err(Stop::Parquet)?;
-        if rows == 0 {
-            return Ok(());
-        }
-        let mut values = values.into_iter().take(found);
-        for row in 0..rows {
-            // A column that must be there has no levels.
-            let value = match levels.get(row) {
-                Some(level) if *level < present => None,
-                _ => values.next(),
-            };
-            take(value).map_err(Stop::Other)?;
-        }
+    let mut values = Values { column, present, ready: VecDeque::new() };
+    while values.is_ready().map_err(Stop::Parquet)? {
+        values.ready.drain(..).try_for_each(&mut take).map_err(Stop::Other)?;
     }
+    Ok(())
 }
 
 /// The values of a column of bytes in a row group, each handed to `take`.

@@ -1,0 +1,152 @@
+//! Shards that several processes share out, and processes that are ended.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::shards::{report, shard, three_shards};
+use crate::support::Workspace;
+
+const MODEL: [&str; 2] = ["--model", "cifar10-ksom"];
+
+/// The files of a folder but reports, whose seconds differ: their names and contents.
+fn tokens(space: &Workspace, folder: &str) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(space.path(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_string();
+    files
+        .filter(|path| !name(path).ends_with(".json"))
+        .map(|path| (name(&path), std::fs::read(&path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_rerun_does_what_is_missing() {
+    let space = Workspace::new();
+    three_shards(&space);
+    let args = [&["encode", "shards", "-o", "out"], &MODEL[..]].concat();
+    space.ok(&args);
+    let first = tokens(&space, "out");
+    std::fs::remove_file(space.path("out/001.parquet")).unwrap();
+    // What a process that was ended leaves behind.
+    std::fs::write(space.path("out/.001.parquet.abc.part"), "half").unwrap();
+    std::fs::write(space.path("out/.001.parquet.lock"), "").unwrap();
+    let untouched = std::fs::metadata(space.path("out/000.parquet")).unwrap().modified().unwrap();
+    let told = space.json(&args);
+    assert_eq!((&told["made"], &told["there"]), (&json!(1), &json!(2)), "{told}");
+    assert!(tokens(&space, "out").keys().eq(first.keys()), "something is left behind");
+    assert!(tokens(&space, "out") == first, "tokens differ");
+    assert_eq!(std::fs::metadata(space.path("out/000.parquet")).unwrap().modified().unwrap(), untouched);
+}
+
+#[test]
+fn tokens_of_another_model_are_refused() {
+    let space = Workspace::new();
+    three_shards(&space);
+    space.ok(&[&["encode", "shards", "-o", "out"], &MODEL[..]].concat());
+    let error = space.fails(&["encode", "shards", "-o", "out", "--model", "cifar10-ema"]);
+    assert!(error.contains("another model (cifar10-ksom") && error.contains("manifest.json"), "{error}");
+    for input in ["out", "out/000.parquet"] {
+        let error = space.fails(&["decode", input, "-o", "pictures", "--model", "cifar10-ema"]);
+        assert!(error.contains("made by another model (cifar10-ksom"), "{error}");
+    }
+    let error = space.fails(&["encode", "shards", "-o", "out", "--form", "tar", "--model", "cifar10-ksom"]);
+    assert!(error.contains("in another way"), "{error}");
+    // Parquet files that hold something else.
+    std::fs::write(space.path("x.parquet"), b"PAR1").unwrap();
+    space.fails(&["decode", "x.parquet", "-o", "pictures"]);
+    // Codes that were changed to what the codebook has not, and a shard that says nothing of its model.
+    space.ok(&[&["encode", "shards", "-o", "tar", "--form", "tar"], &MODEL[..]].concat());
+    let plain = std::fs::read(space.path("tar/000.tar")).unwrap();
+    let mut high = plain.clone();
+    let at = high.windows(6).position(|bytes| bytes == b"\x93NUMPY").unwrap() + 128;
+    high[at..at + 2].copy_from_slice(&[0xFF, 0xFF]);
+    std::fs::write(space.path("high.tar"), high).unwrap();
+    assert!(space.fails(&["decode", "high.tar", "-o", "pictures"]).contains("found 65535"), "a code of −1");
+    std::fs::write(
+        space.path("bare.tar"),
+        &plain[1024
+            + plain[124..136]
+                .iter()
+                .fold(
+                    0usize,
+                    |size, digit| if digit.is_ascii_digit() { 8 * size + usize::from(digit - b'0') } else { size },
+                )
+                .next_multiple_of(512)
+            - 512..],
+    )
+    .unwrap();
+    assert!(space.fails(&["decode", "bare.tar", "-o", "pictures"]).contains("which model"), "no note");
+}
+
+#[test]
+fn parts_share_shards_out() {
+    let mut space = Workspace::new();
+    three_shards(&space);
+    let args = [&["encode", "shards", "-o", "out"], &MODEL[..]].concat();
+    let told = space.json(&[&args[..], &["--part", "1/2"]].concat());
+    assert_eq!((&told["part"], &told["shards"], &told["made"]), (&json!("1/2"), &json!(1), &json!(1)));
+    assert!(space.path("out/001.parquet").is_file() && !space.path("out/000.parquet").exists());
+    for (name, value) in [
+        ("SLURM_ARRAY_TASK_ID", "11"),
+        ("SLURM_ARRAY_TASK_COUNT", "2"),
+        ("SLURM_ARRAY_TASK_MIN", "10"),
+        ("SLURM_ARRAY_TASK_MAX", "11"),
+    ] {
+        space.set(name, value);
+    }
+    let finished = space.ok(&args);
+    assert!(
+        finished.stderr.contains("part 1/2") && finished.stderr.contains("SLURM_ARRAY_TASK_ID"),
+        "{}",
+        finished.stderr
+    );
+    space.set("SLURM_ARRAY_TASK_ID", "10");
+    let told = space.json(&args);
+    assert_eq!((&told["shards"], &told["made"]), (&json!(2), &json!(2)));
+    // What is asked for counts more.
+    assert_eq!(space.json(&[&args[..], &["--part", "0/1"]].concat())["shards"], 3);
+    space.set("SLURM_ARRAY_TASK_MAX", "15");
+    let finished = space.run(&args);
+    assert!(finished.code == 2 && finished.stderr.contains("without gaps"), "{}", finished.stderr);
+    assert_eq!(space.run(&[&args[..], &["--part", "3/3"]].concat()).code, 2);
+    assert_eq!(space.run(&["encode", "a.png", "-o", "x.safetensors", "--part", "0/2"]).code, 2);
+}
+
+#[test]
+fn processes_that_are_killed_lose_nothing() {
+    const SHARDS: u32 = 12;
+    let space = Workspace::new();
+    std::fs::create_dir(space.path("in")).unwrap();
+    for number in 0..SHARDS {
+        std::fs::write(space.path(&format!("in/{number:03}.tar")), shard(40 * number..40 * number + 40)).unwrap();
+    }
+    let args = |out: &'static str| [&["encode", "in", "-o", out], &MODEL[..]].concat();
+    space.ok(&args("alone"));
+    // Four at a time in one folder, without parts: each takes what nobody is at.
+    let start = || space.command(&args("shared")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut running: Vec<Child> = (0..4).map(|_| start()).collect();
+    let mut killed = 0;
+    for round in 0..16usize {
+        std::thread::sleep(Duration::from_millis(20 + 37 * (round as u64 % 5)));
+        let victim = &mut running[round % 4];
+        if victim.try_wait().unwrap().is_none() {
+            victim.kill().unwrap();
+            killed += 1;
+        }
+        victim.wait().unwrap();
+        *victim = start();
+    }
+    for mut child in running {
+        assert!(child.wait().unwrap().success());
+    }
+    assert!(killed > 4, "only {killed} were still at work");
+    space.ok(&args("shared"));
+    let (shared, alone) = (tokens(&space, "shared"), tokens(&space, "alone"));
+    assert!(shared.keys().eq(alone.keys()), "{:?}", shared.keys());
+    assert!(shared == alone, "tokens differ");
+    for number in 0..SHARDS {
+        assert_eq!(report(&space, &format!("shared/{number:03}.json"))["pictures"], 40);
+    }
+}
