@@ -17,6 +17,7 @@ use candle_nn::{Init, VarBuilder};
 use ksom_quantizers::Quantizer;
 use sha2::{Digest, Sha256};
 
+use crate::checkpoint::averages;
 use crate::error::{Error, Result};
 use crate::model::config::ModelConfig;
 use crate::model::network::layout::Layout;
@@ -98,18 +99,20 @@ impl Model {
         Self::from_parameters(config, compute, &Parameters::seeded(seed, given, true), "initial weights")
     }
 
-    /// A model from named tensors, to be trained or not. The names are those of the paper's own checkpoints.
+    /// A model from named tensors, to be trained or not. The names are those of the paper's own checkpoints. The sums of a
+    /// codebook's moving averages (`_ema_w`) may be left out: they are then its vectors times its counts.
     ///
     /// # Errors
     /// [`Error::Weights`] naming `origin` and every tensor that is missing, left over or has another shape; or the
     /// configuration is out of bounds.
     pub fn from_tensors(
         config: &ModelConfig,
-        tensors: BTreeMap<String, Tensor>,
+        mut tensors: BTreeMap<String, Tensor>,
         origin: &str,
         compute: &Compute,
         trainable: bool,
     ) -> Result<Self> {
+        averages::complete(&mut tensors)?;
         Self::from_parameters(config, compute, &Parameters::given(tensors, trainable), origin)
     }
 
