@@ -82,6 +82,10 @@ impl Vector for Four {
         Self(std::array::from_fn(|i| if self.0[i] > than.0[i] { yes.0[i] } else { no.0[i] }))
     }
     #[inline(always)]
+    unsafe fn any_greater(self, than: Self) -> bool {
+        (0..4).any(|i| self.0[i] > than.0[i])
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         (self.0[0] + self.0[1]) + (self.0[2] + self.0[3])
     }
