@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::checkpoint::averages;
 use crate::error::{Error, Result};
 use crate::model::config::ModelConfig;
+use crate::model::network::error_weights::ErrorWeights;
 use crate::model::network::layout::Layout;
 use crate::model::network::tape::{Maps, Tape};
 use crate::model::network::vqvae::VqVae;
@@ -51,6 +52,8 @@ pub struct Model {
     vars: BTreeMap<String, Var>,
     /// What learns.
     part: Part,
+    /// What counts of a reconstruction's error.
+    pub(crate) error_weights: ErrorWeights,
 }
 
 impl Model {
@@ -79,6 +82,7 @@ impl Model {
             weights: BTreeMap::new(),
             vars: BTreeMap::new(),
             part: Part::default(),
+            error_weights: ErrorWeights::default(),
         })
     }
 
@@ -295,6 +299,12 @@ impl Model {
         }
         vars.retain(|name, _| self.part.has(name, &self.config.architecture));
         vars
+    }
+
+    /// What the model's reconstructions are trained by from now on, besides the mean squared error: errors in color, and
+    /// errors that neighbors share, by the weights of a recipe's `loss_color` and `loss_coarse`.
+    pub fn weigh_errors(&mut self, color: f64, coarse: f64) {
+        self.error_weights = ErrorWeights { color, coarse };
     }
 
     /// Lets only a part of the model learn from now on: [`Model::vars`] gives no other parameters, and codebooks that

@@ -41,7 +41,9 @@ fn section_of(table: &Table, field: &str) -> std::result::Result<String, String>
         [] if field == "grid" => Ok("quantizer".into()),
         [] if field == "downsample" => Ok("architecture".into()),
         [] if ["size", "resize", "valid_images", "judged_fraction"].contains(&field) => Ok("data".into()),
-        [] if ["patience", "only", "restart_neighborhood", "schedule", "warmup_steps"].contains(&field) => {
+        [] if ["patience", "only", "restart_neighborhood", "schedule", "warmup_steps", "loss_color", "loss_coarse"]
+            .contains(&field) =>
+        {
             Ok("training".into())
         }
         [] => Err(format!("no field {field:?} to set; fields are {}", fields(table).join(", "))),
