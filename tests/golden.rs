@@ -34,7 +34,7 @@ fn model_config(golden: &Golden) -> ModelConfig {
         hidden: count("num_hiddens"),
         residual_layers: count("num_residual_layers"),
         residual_hidden: count("num_residual_hiddens"),
-        downsample: 4,
+        ..Architecture::vqvae()
     };
     let (kind, skip_unused) = match golden.text("quantizer") {
         "hard_som" => (QuantizerKind::Ksom, false),

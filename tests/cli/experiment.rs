@@ -184,3 +184,59 @@ fn the_experiments_that_come_along_are_valid() {
     }
     assert!(found >= 4, "{found}");
 }
+
+/// Two methods at two numbers of codes, measured on all pictures, one with seeds of its own.
+const METHODS: &str = r#"
+name = "Methods"
+recipe = "cifar10"
+seeds = [0, 3]
+baseline = "ema-8"
+full_validation = true
+set = [
+    "hidden=8", "residual_layers=1", "residual_hidden=4", "dim=8", "batch_size=4", "log_every=1", "steps=12",
+    "validate_every=2", "valid_images=2",
+]
+[[configurations]]
+name = "ema-8"
+set = ["neighborhood=none", "num_codes=8", "init=kmeans", "revive_below=0.5"]
+[[configurations]]
+name = "ema-16"
+seeds = [3]
+set = ["neighborhood=none", "num_codes=16", "init=kmeans", "revive_below=0.5"]
+[[configurations]]
+name = "fsq-16"
+seeds = [0]
+set = ["quantizer.kind=fsq", "num_codes=16"]
+[[methods]]
+label = "EMA-VQ"
+configurations = ["ema-8", "ema-16"]
+[[methods]]
+label = "FSQ"
+configurations = ["fsq-16"]
+"#;
+
+#[test]
+fn methods_are_measured_on_all_pictures_and_compared_by_bits() {
+    let space = workspace(METHODS);
+    let report = space.json(&experiment("out", &[]));
+    assert_eq!((&report["ended"], &report["runs"]), (&4.into(), &4.into()));
+    assert!(!space.path("out/ema-16/seed-0").exists() && space.path("out/ema-16/seed-3").is_dir());
+    let outcome = std::fs::read_to_string(space.path("out/fsq-16/seed-0/outcome.json")).unwrap();
+    let measured = &serde_json::from_str::<Value>(&outcome).unwrap()["measured"];
+    // A fifth of 20 pictures, though a validation takes two; 4 bits for 4×4 pixels.
+    assert_eq!((&measured["images"], &measured["bits_per_pixel"]), (&4.into(), &0.25.into()));
+    assert!(measured["entropy_per_pixel"].as_f64().unwrap() <= 0.25);
+    assert_eq!(measured["levels"][0]["num_codes"], 16);
+    let results = std::fs::read_to_string(space.path("out/results.md")).unwrap();
+    assert!(results.contains("on all validation pictures") && results.contains("| fsq-16 | 1 |"), "{results}");
+    for file in
+        ["methods-use.svg", "methods-rate.svg", "methods-entropy.svg", "all-loss-by-time.svg", "costs.md", "costs.csv"]
+    {
+        assert!(space.path("out").join(file).is_file(), "{file}");
+    }
+    let costs = std::fs::read_to_string(space.path("out/costs.csv")).unwrap();
+    assert_eq!(costs.lines().count(), 4, "{costs}");
+    // Nothing is left to do.
+    let again = space.json(&experiment("out", &[]));
+    assert_eq!(again["ended"], 4);
+}

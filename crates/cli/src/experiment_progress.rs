@@ -41,7 +41,7 @@ impl<'a> ExperimentProgress<'a> {
         let steps = |sum: u64, run| sum.saturating_add(experiment.recipe_of(run).training.steps);
         let total = experiment.run_names().fold(0, steps);
         let outcome = |run: &RunName| before.configurations[run.configuration].runs[run.seed].outcome.as_ref();
-        let has_ended = |run: &RunName| outcome(run).is_some_and(|outcome| outcome.is_settled(experiment.topology));
+        let has_ended = |run: &RunName| outcome(run).is_some_and(|outcome| outcome.is_settled(experiment));
         let ended: Vec<RunName> = experiment.run_names().filter(has_ended).collect();
         let done = ended.iter().copied().fold(0, steps);
         let bar = bar(console, total, "{bar:10} {wide_msg}");
@@ -137,7 +137,7 @@ impl<'a> ExperimentProgress<'a> {
 
     fn name(&self, run: RunName) -> String {
         let configuration = &self.experiment.configurations[run.configuration];
-        format!("{}, seed {}", configuration.label, self.experiment.seeds[run.seed])
+        format!("{}, seed {}", configuration.label, self.experiment.seed_of(run))
     }
 
     fn line(&self, text: &str) {

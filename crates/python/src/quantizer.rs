@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use ksom_quantizers::{Grid, QuantizerConfig, QuantizerKind, build, build_seeded};
+use ksom_quantizers::{Grid, Initialization, QuantizerConfig, QuantizerKind, build, build_seeded};
 use ksom_vqvae::Error;
 use ksom_vqvae::candle_core::{DType, Device, Tensor};
 use ksom_vqvae::candle_nn::VarBuilder;
@@ -35,8 +35,12 @@ type State<'py> = BTreeMap<String, Made<'py>>;
 fn config(py: Python<'_>, json: &str) -> PyResult<QuantizerConfig> {
     let config: QuantizerConfig = serde_json::from_str(json).map_err(|error| invalid(py, error.to_string()))?;
     if config.kind != QuantizerKind::Ksom {
-        let message = "a GD-SOM learns by an optimizer: use ksom.torch.KSOM for KSOM and EMA-VQ, or the Rust crate";
+        let name = config.name();
+        let message = format!("here is KSOM and EMA-VQ, not {name}: use the Rust crate, or ksom's own training");
         return Err(invalid(py, message));
+    }
+    if config.init != Initialization::Normal {
+        return Err(invalid(py, "a codebook begins with k-means in ksom's own training, or with the Rust crate"));
     }
     Ok(config)
 }

@@ -8,6 +8,9 @@ use crate::grid::{Grid, MAX_CODES};
 /// The largest dimension of a codebook vector.
 pub const MAX_DIM: usize = 1 << 16;
 
+/// The most levels of FSQ along an axis.
+const MAX_LEVEL: usize = 256;
+
 /// The most numbers that a codebook may hold (1 GiB in f32).
 const MAX_ELEMENTS: usize = 1 << 28;
 
@@ -19,16 +22,61 @@ pub enum QuantizerKind {
     Ksom,
     /// Gradient descent on a self-organizing map's loss.
     GdSom,
+    /// Gradient descent on a linear map of codes that stay as they were drawn: SimVQ.
+    SimVq,
+    /// Not at all: the codes are the points of a lattice (finite scalar quantization).
+    Fsq,
 }
 
 impl QuantizerKind {
-    /// The name of the codebook among a quantizer's tensors: that of the paper's checkpoints.
-    pub fn codebook_name(self) -> &'static str {
+    /// The name of the codebook, or of what it is made of, among a quantizer's tensors; none where it is implied. That of
+    /// KSOM and GD-SOM is the one of the paper's checkpoints.
+    pub fn codebook_name(self) -> Option<&'static str> {
         match self {
-            Self::Ksom => "_w",
-            Self::GdSom => "w",
+            Self::Ksom => Some("_w"),
+            Self::GdSom => Some("w"),
+            Self::SimVq => Some("frozen"),
+            Self::Fsq => None,
         }
     }
+
+    /// Whether codes learn together with their neighbors on the grid.
+    pub fn has_neighborhood(self) -> bool {
+        matches!(self, Self::Ksom | Self::GdSom)
+    }
+}
+
+/// By what a vector's nearest code is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Similarity {
+    /// The Euclidean distance.
+    #[default]
+    Euclidean,
+    /// The angle: codes and inputs are scaled to length 1.
+    Cosine,
+}
+
+/// How the gradient gets past the choice of a code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Estimator {
+    /// Unchanged, as if the code were the input.
+    #[default]
+    StraightThrough,
+    /// Turned and scaled as the input would have to be to become the code (arXiv 2410.06424).
+    Rotation,
+}
+
+/// What a new codebook is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Initialization {
+    /// Numbers from N(0, 1).
+    #[default]
+    Normal,
+    /// The centers of k-means on the first batch.
+    KMeans,
 }
 
 /// Which codes learn together with the one that was chosen.
@@ -84,6 +132,23 @@ pub struct QuantizerConfig {
     /// Weight of the neighborhood loss (κ); GD-SOM only.
     #[serde(default = "default_one")]
     pub kohonen_cost: f64,
+    /// By what the nearest code is found; the cosine with KSOM and EMA-VQ only.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub similarity: Similarity,
+    /// How the gradient gets past the choice of a code.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub estimator: Estimator,
+    /// What a new codebook is made of; k-means with KSOM, EMA-VQ and GD-SOM only.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub init: Initialization,
+    /// After each step, codes whose count has fallen below this take a vector of the batch; 0 for never. KSOM and EMA-VQ
+    /// only.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub revive_below: f64,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn default_shrink_step() -> f64 {
@@ -120,6 +185,8 @@ impl QuantizerConfig {
             (QuantizerKind::GdSom, NeighborhoodKind::Hard) => "GD-SOM, hard neighborhood",
             (QuantizerKind::GdSom, NeighborhoodKind::Gaussian) => "GD-SOM, gaussian neighborhood",
             (QuantizerKind::GdSom, NeighborhoodKind::None) => "GD-SOM, no neighborhood",
+            (QuantizerKind::SimVq, _) => "SimVQ",
+            (QuantizerKind::Fsq, _) => "FSQ",
         }
     }
 
@@ -140,6 +207,10 @@ impl QuantizerConfig {
             counter_init: default_one(),
             skip_unused: false,
             kohonen_cost: default_one(),
+            similarity: Similarity::default(),
+            estimator: Estimator::default(),
+            init: Initialization::default(),
+            revive_below: 0.0,
         }
     }
 
@@ -151,6 +222,17 @@ impl QuantizerConfig {
     /// GD-SOM with the hard neighborhood on an automatic 2-D grid.
     pub fn gd_som(num_codes: usize, dim: usize) -> Self {
         Self { kind: QuantizerKind::GdSom, ..Self::ksom(num_codes, dim) }
+    }
+
+    /// SimVQ. Its automatic 2-D grid serves the measures only.
+    pub fn sim_vq(num_codes: usize, dim: usize) -> Self {
+        Self { kind: QuantizerKind::SimVq, ..Self::ema_vq(num_codes, dim) }
+    }
+
+    /// FSQ with these levels along its axes, 3 to 256 each: they are its grid, and there are as many dimensions.
+    pub fn fsq(levels: &[usize]) -> Self {
+        let num_codes = levels.iter().fold(1, |product: usize, &level| product.saturating_mul(level));
+        Self { kind: QuantizerKind::Fsq, grid: levels.to_vec(), ..Self::ema_vq(num_codes, levels.len()) }
     }
 
     /// The same quantizer on an automatic grid of `dims` axes.
@@ -202,7 +284,46 @@ impl QuantizerConfig {
         check_range("epsilon", self.epsilon, 1e-12, 1.0)?;
         check_range("commitment", self.commitment, 0.0, 1e6)?;
         check_range("counter_init", self.counter_init, 0.0, 1e6)?;
-        check_range("kohonen_cost", self.kohonen_cost, 0.0, 1e6)
+        check_range("kohonen_cost", self.kohonen_cost, 0.0, 1e6)?;
+        check_range("revive_below", self.revive_below, 0.0, 1e6)?;
+        self.check_options()
+    }
+
+    /// Checks that options are of use for this kind.
+    fn check_options(&self) -> Result<()> {
+        let (kind, ksom) = (self.kind, self.kind == QuantizerKind::Ksom);
+        let unused = |field, expected: &str, found: String| {
+            Err(QuantizerError::Config {
+                field,
+                expected: expected.into(),
+                found: format!("{found} with {}", self.name()),
+            })
+        };
+        if self.neighborhood != NeighborhoodKind::None && !kind.has_neighborhood() {
+            return unused("neighborhood", "none but with KSOM and GD-SOM", format!("{:?}", self.neighborhood));
+        }
+        if self.similarity == Similarity::Cosine && !ksom {
+            return unused("similarity", "euclidean but with KSOM and EMA-VQ", "cosine".into());
+        }
+        if self.init == Initialization::KMeans && !matches!(kind, QuantizerKind::Ksom | QuantizerKind::GdSom) {
+            return unused("init", "normal but with KSOM, EMA-VQ and GD-SOM", "kmeans".into());
+        }
+        if self.revive_below > 0.0 && !ksom {
+            return unused("revive_below", "0 but with KSOM and EMA-VQ", self.revive_below.to_string());
+        }
+        if self.revive_below > 0.0 && self.skip_unused {
+            return unused("skip_unused", "false where codes are revived, whose counts must fall", "true".into());
+        }
+        if kind == QuantizerKind::Fsq {
+            if let Some(level) = self.grid.iter().find(|level| !(3..=MAX_LEVEL).contains(*level)) {
+                return unused("grid", &format!("3 to {MAX_LEVEL} levels along each axis"), level.to_string());
+            }
+            if self.grid.len() != self.dim {
+                let found = format!("{} axes in {} dimensions", self.grid.len(), self.dim);
+                return unused("grid", "an axis for each dimension", found);
+            }
+        }
+        Ok(())
     }
 }
 

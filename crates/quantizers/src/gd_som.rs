@@ -5,12 +5,14 @@ use candle_nn::VarBuilder;
 
 use crate::config::{QuantizerConfig, QuantizerKind};
 use crate::error::Result;
+use crate::estimator::differentiable_ends;
 use crate::form::Form;
+use crate::k_means;
 use crate::observation::Observation;
 use crate::parts::Parts;
 use crate::quantizer::{Quantized, Quantizer};
 use crate::rows;
-use crate::state::StepCounter;
+use crate::state::{Flag, StepCounter};
 
 /// A codebook w that an optimizer trains. Its loss is
 /// β·mean((sg(w_code) − x)²) + mean((w_code − sg(x))²) + κ·mean_n Σ_k A_t[code_n, k] · ‖w_k − sg(w_code_n)‖².
@@ -19,10 +21,13 @@ use crate::state::StepCounter;
 /// arXiv 2302.07950, section 5 (after SOM-VAE, arXiv 1806.02199).
 pub struct GdSom {
     parts: Parts,
+    /// Whether the codebook has been made of the first batch, where it is to be.
+    initialized: Option<Flag>,
 }
 
 impl GdSom {
-    /// Takes `w` [K, D] and the scalar `counter` from `vb`, in f32 whatever the builder's type, on the builder's device.
+    /// Takes `w` [K, D] and the scalar `counter` from `vb`, in f32 whatever the builder's type, on the builder's device;
+    /// where the codebook begins with k-means, the scalar `initialized`, too.
     ///
     /// In a [`VarMap`](candle_nn::VarMap) that has none of them yet: w ~ N(0, 1), t = 0. The map's w is the variable
     /// that is to be trained; no gradient leads to the counter.
@@ -30,7 +35,8 @@ impl GdSom {
     /// # Errors
     /// As [`Ksom::new`](crate::Ksom::new).
     pub fn new(config: &QuantizerConfig, vb: VarBuilder) -> Result<Self> {
-        Ok(Self { parts: Parts::new(config, QuantizerKind::GdSom, &vb)? })
+        let parts = Parts::new(config, QuantizerKind::GdSom, &vb)?;
+        Ok(Self { parts, initialized: Flag::of(config, &vb)? })
     }
 
     /// The losses that train w, for the sums [K, D] and counts `[K]` of `rows` inputs by code: the gradient of
@@ -79,7 +85,7 @@ impl Quantizer for GdSom {
         let (sums, counts) = rows::code_sums(*backend, &rows, &codes, config.num_codes)?;
         let (gradient, neighborhood_loss) = self.codebook_losses(&sums, &counts, form.len())?;
 
-        let (output, distance) = rows::differentiable_ends(*backend, &rows, &chosen)?;
+        let (output, distance) = differentiable_ends(*backend, config.estimator, &rows, &chosen)?;
         let mut loss = (distance.affine(config.commitment, 0.0)? + distance.detach())?;
         if let Some(neighborhood_loss) = neighborhood_loss {
             loss = (loss + neighborhood_loss)?;
@@ -98,6 +104,21 @@ impl Quantizer for GdSom {
         Ok(Observation::new(None))
     }
 
+    fn awaits_vectors(&self) -> Result<bool> {
+        self.initialized.as_ref().map_or(Ok(false), |flag| Ok(!flag.get()?))
+    }
+
+    fn initialize(&mut self, x: &Tensor) -> Result<()> {
+        let Parts { config, backend, codebook, space, .. } = &self.parts;
+        let form = Form::of("initialize", x, config.dim)?;
+        let Some(flag) = self.initialized.as_ref() else { return Ok(()) };
+        if flag.get()? {
+            return Ok(());
+        }
+        codebook.set(&k_means::of_rows(&form.rows(&x.detach())?, config.num_codes, *space, *backend)?.0)?;
+        flag.set()
+    }
+
     /// Counts the step; the optimizer changes the codebook.
     fn step_from(&mut self, counter: f32, _: Observation) -> Result<()> {
         StepCounter::before_next(counter)?;
@@ -105,11 +126,12 @@ impl Quantizer for GdSom {
     }
 
     fn state(&self) -> Vec<(&'static str, Tensor)> {
-        let codebook = (QuantizerKind::GdSom.codebook_name(), self.codebook().clone());
-        vec![codebook, ("counter", self.parts.counter.tensor().clone())]
+        let mut state = vec![("w", self.codebook().clone()), ("counter", self.parts.counter.tensor().clone())];
+        state.extend(self.initialized.as_ref().map(Flag::named));
+        state
     }
 
     fn vars(&self) -> Vec<(&'static str, Var)> {
-        vec![(QuantizerKind::GdSom.codebook_name(), self.parts.codebook.variable().clone())]
+        vec![("w", self.parts.codebook.variable().clone())]
     }
 }

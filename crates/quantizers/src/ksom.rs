@@ -1,16 +1,20 @@
 //! KSOM and EMA-VQ: a codebook that learns by exponential moving averages over a neighborhood.
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 
 use crate::config::{QuantizerConfig, QuantizerKind};
 use crate::error::Result;
+use crate::estimator::differentiable_ends;
 use crate::form::Form;
+use crate::k_means;
 use crate::observation::Observation;
 use crate::parts::Parts;
 use crate::quantizer::{Quantized, Quantizer};
+use crate::revival::{Sample, Takeover};
 use crate::rows;
-use crate::state::{Buffer, StepCounter};
+use crate::space::{Space, unit};
+use crate::state::{Buffer, Flag, StepCounter};
 
 /// A codebook w = m / c of moving averages: sums m [K, D] and counts c `[K]` of the inputs, each spread over the chosen
 /// code's neighborhood A_t. EMA-VQ is the case A = I.
@@ -23,11 +27,13 @@ pub struct Ksom {
     ema_sums: Buffer,
     /// c `[K]`
     ema_counts: Buffer,
+    /// Whether the codebook has been made of the first batch, where it is to be.
+    initialized: Option<Flag>,
 }
 
 impl Ksom {
     /// Takes `_w` [K, D], `_ema_w` [K, D], `_ema_cluster_size` `[K]` and the scalar `counter` from `vb`, in f32 whatever
-    /// the builder's type, on the builder's device.
+    /// the builder's type, on the builder's device; where the codebook begins with k-means, the scalar `initialized`, too.
     ///
     /// In a [`VarMap`](candle_nn::VarMap) that has none of them yet: w ~ N(0, 1), m = w, c = c₀, t = 0. They are
     /// variables of the map then, and follow what the quantizer learns, so that the map can be saved and loaded.
@@ -46,7 +52,8 @@ impl Ksom {
             ema_sums.set(parts.codebook.tensor())?;
         }
         let ema_counts = Buffer::new(&vb, "_ema_cluster_size", &[k], Init::Const(config.counter_init))?;
-        Ok(Self { parts, ema_sums, ema_counts })
+        let initialized = Flag::of(config, &vb)?;
+        Ok(Self { parts, ema_sums, ema_counts, initialized })
     }
 
     /// c and m moved toward counts and sums, and w = m / c, after so many steps.
@@ -67,6 +74,9 @@ impl Ksom {
             c = c.affine(1.0, epsilon)?.broadcast_div(&total.affine(1.0, k * epsilon)?)?.broadcast_mul(&total)?;
         }
         let mut w = m.broadcast_div(&c)?;
+        if self.parts.space == Space::Sphere {
+            w = unit(&w)?;
+        }
         if config.skip_unused {
             let used = n.gt(0.0)?;
             c = used.where_cond(&c, &old_counts)?;
@@ -77,6 +87,20 @@ impl Ksom {
         self.ema_counts.set(&c.squeeze(1)?)?;
         self.ema_sums.set(&m)?;
         codebook.set(&w)
+    }
+
+    /// Codes whose count has fallen below the threshold take vectors of the batch, and with them averages that give those
+    /// vectors and a count at the threshold: the next steps then move them as they move any other code.
+    fn revive(&self, steps: u64, sample: &Sample) -> Result<()> {
+        let Parts { config, codebook, .. } = &self.parts;
+        let counts = self.ema_counts.tensor().to_vec1::<f32>()?;
+        let Some(taken) = Takeover::new(&counts, config.revive_below, sample, steps) else { return Ok(()) };
+        let vectors = taken.vectors(codebook.tensor().device())?;
+        codebook.set(&taken.of(codebook.tensor(), &vectors)?)?;
+        let sums = vectors.affine(config.revive_below, 0.0)?;
+        self.ema_sums.set(&taken.of(self.ema_sums.tensor(), &sums)?)?;
+        let new = Tensor::full(config.revive_below as f32, (vectors.dim(0)?, 1), vectors.device())?;
+        self.ema_counts.set(&taken.of(&self.ema_counts.tensor().unsqueeze(1)?, &new)?.squeeze(1)?)
     }
 }
 
@@ -94,7 +118,7 @@ impl Quantizer for Ksom {
         let form = Form::of("forward", x, config.dim)?;
         let codes = form.code_row("forward", codes)?;
         let chosen = codebook.tensor().index_select(&codes, 0)?;
-        let (output, distance) = rows::differentiable_ends(*backend, &form.rows(x)?, &chosen)?;
+        let (output, distance) = differentiable_ends(*backend, config.estimator, &self.compared(x)?, &chosen)?;
         let loss = distance.affine(config.commitment, 0.0)?;
         let perplexity = rows::perplexity(&codes, config.num_codes)?;
         let output = form.restore(output)?.to_dtype(x.dtype())?;
@@ -102,26 +126,57 @@ impl Quantizer for Ksom {
     }
 
     fn observe(&self, x: &Tensor, codes: &Tensor) -> Result<Observation> {
-        let Parts { config, backend, .. } = &self.parts;
+        let Parts { config, backend, counter, .. } = &self.parts;
         let form = Form::of("observe", x, config.dim)?;
-        let codes = form.code_row("observe", codes)?;
-        Ok(Observation::new(Some(rows::code_sums(*backend, &form.rows(x)?, &codes, config.num_codes)?)))
+        let (codes, inputs) = (form.code_row("observe", codes)?, self.compared(x)?);
+        let observation = Observation::new(Some(rows::code_sums(*backend, &inputs, &codes, config.num_codes)?));
+        if config.revive_below == 0.0 {
+            return Ok(observation);
+        }
+        Ok(observation.with_sample(Sample::of(&inputs, config.num_codes, counter.get()?)?))
+    }
+
+    fn awaits_vectors(&self) -> Result<bool> {
+        self.initialized.as_ref().map_or(Ok(false), |flag| Ok(!flag.get()?))
+    }
+
+    fn initialize(&mut self, x: &Tensor) -> Result<()> {
+        Form::of("initialize", x, self.parts.config.dim)?;
+        let Some(flag) = self.initialized.as_ref() else { return Ok(()) };
+        if flag.get()? {
+            return Ok(());
+        }
+        let Parts { config, backend, codebook, .. } = &self.parts;
+        let inputs = self.compared(&x.detach())?;
+        let (centers, sizes) = k_means::of_rows(&inputs, config.num_codes, self.parts.space, *backend)?;
+        // A center without vectors of its own counts as one: its average is where it is.
+        let sizes = sizes.broadcast_maximum(&Tensor::ones((), DType::F32, sizes.device())?)?;
+        codebook.set(&centers)?;
+        self.ema_sums.set(&centers.broadcast_mul(&sizes.unsqueeze(1)?)?)?;
+        self.ema_counts.set(&sizes)?;
+        flag.set()
     }
 
     fn step_from(&mut self, counter: f32, observation: Observation) -> Result<()> {
         let steps = StepCounter::before_next(counter)?;
-        let (sums, counts) = observation.into_sums([self.parts.config.num_codes, self.parts.config.dim])?;
+        let shape = [self.parts.config.num_codes, self.parts.config.dim];
+        let ((sums, counts), sample) = observation.into_parts(shape)?;
         self.update(steps, &sums, &counts)?;
+        if let Some(sample) = sample {
+            self.revive(steps, &sample)?;
+        }
         self.parts.counter.advance()
     }
 
     fn state(&self) -> Vec<(&'static str, Tensor)> {
-        vec![
-            (QuantizerKind::Ksom.codebook_name(), self.codebook().clone()),
+        let mut state = vec![
+            ("_w", self.codebook().clone()),
             ("_ema_w", self.ema_sums.tensor().clone()),
             ("_ema_cluster_size", self.ema_counts.tensor().clone()),
             ("counter", self.parts.counter.tensor().clone()),
-        ]
+        ];
+        state.extend(self.initialized.as_ref().map(Flag::named));
+        state
     }
 
     fn vars(&self) -> Vec<(&'static str, Var)> {

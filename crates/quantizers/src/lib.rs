@@ -1,8 +1,11 @@
 //! Kohonen self-organizing-map vector quantizers for candle: the only crate to name besides candle, which it re-exports.
 //!
-//! A quantizer replaces vectors by the nearest of K codebook vectors, which lie on a grid. Three ones share one trait,
+//! A quantizer replaces vectors by the nearest of K codebook vectors, which lie on a grid. They share one trait,
 //! [`Quantizer`]: **KSOM**, which learns by exponential moving averages over a neighborhood on the grid; **EMA-VQ**,
-//! which is KSOM without a neighborhood; and **GD-SOM**, which learns by gradient descent.
+//! which is KSOM without a neighborhood; **GD-SOM**, which learns by gradient descent; and for comparison two that keep a
+//! codebook from collapsing in another way, **SimVQ** and **FSQ**. A KSOM or EMA-VQ may besides begin with k-means, revive
+//! codes without use and compare by the cosine; the gradient of any goes straight through or is rotated; and any may be a
+//! stage of a [`Residual`].
 //!
 //! # In a model
 //! A quantizer is made as candle-nn's layers are made, from a [`VarBuilder`](candle_nn::VarBuilder): new in a
@@ -68,10 +71,13 @@ mod build;
 mod config;
 mod cpu_ops;
 mod error;
+mod estimator;
 mod form;
+mod fsq;
 mod gaussian;
 mod gd_som;
 mod grid;
+mod k_means;
 mod ksom;
 pub mod measures;
 mod neighborhood;
@@ -79,19 +85,28 @@ mod observation;
 mod parts;
 mod portable;
 mod quantizer;
+mod residual;
+mod revival;
 mod rows;
+mod sim_vq;
+mod space;
 mod spectral;
 mod state;
 
 pub use build::{build, build_seeded};
-pub use config::{MAX_DIM, NeighborhoodKind, QuantizerConfig, QuantizerKind};
+pub use config::{Estimator, Initialization, MAX_DIM, NeighborhoodKind, QuantizerConfig, QuantizerKind, Similarity};
 pub use error::{QuantizerError, Result};
+pub use fsq::{Fsq, fsq_levels};
 pub use gd_som::GdSom;
 pub use grid::{Grid, MAX_AXES, MAX_CODES, NEIGHBOR_DISTANCE};
+pub use k_means::k_means;
 pub use ksom::Ksom;
 pub use neighborhood::Neighborhood;
 pub use observation::Observation;
 pub use quantizer::{Quantized, Quantizer};
+pub use residual::{MAX_STAGES, Residual, ResidualQuantized, StageOutput};
+pub use revival::Sample;
+pub use sim_vq::SimVq;
 pub use state::MAX_STEPS;
 
 pub use ksom_kernels::Backend;

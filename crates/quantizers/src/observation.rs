@@ -3,8 +3,10 @@
 use candle_core::Tensor;
 
 use crate::error::{QuantizerError, Result};
+use crate::revival::Sample;
 
-/// What a quantizer saw of a (micro-)batch: sums and counts of the inputs by code.
+/// What a quantizer saw of a (micro-)batch: sums and counts of the inputs by code and, where codes are revived, some of
+/// the inputs.
 ///
 /// Made by [`Quantizer::observe`](crate::Quantizer::observe), which changes nothing, and handed to
 /// [`Quantizer::step`](crate::Quantizer::step). So a batch that is given up leaves no trace in the quantizer.
@@ -13,11 +15,36 @@ use crate::error::{QuantizerError, Result};
 pub struct Observation {
     /// Sums [K, D] and counts `[K]`; none where an optimizer does the learning.
     sums: Option<(Tensor, Tensor)>,
+    /// Inputs that codes without use may take; none where they do not.
+    sample: Option<Sample>,
 }
 
 impl Observation {
     pub(crate) fn new(sums: Option<(Tensor, Tensor)>) -> Self {
-        Self { sums }
+        Self { sums, sample: None }
+    }
+
+    /// The same with another sample, such as that of all parts of a batch ([`Sample::and`]).
+    pub fn with_sample(self, sample: Sample) -> Self {
+        Self { sample: Some(sample), ..self }
+    }
+
+    /// The same with the rows of `vectors` f32 [N, D] for codes without use to take: in ascending order of the codes, the
+    /// first row for the first of them. To follow another program's choice.
+    ///
+    /// # Errors
+    /// [`QuantizerError::Input`] if they are no rows, or of another dimension.
+    pub fn offering(self, vectors: &Tensor) -> Result<Self> {
+        match (&self.sums, vectors.dims()) {
+            (Some((sums, _)), [_, dim]) if sums.dims()[1] == *dim => {
+                Ok(Self { sample: Some(Sample::in_order(vectors)?), ..self })
+            }
+            (sums, found) => Err(QuantizerError::Input {
+                operation: "offer vectors",
+                expected: format!("rows for {}", describe(sums.as_ref())),
+                found: format!("shape {found:?}"),
+            }),
+        }
     }
 
     /// Both together: the parts of a batch are one update.
@@ -38,7 +65,17 @@ impl Observation {
                 });
             }
         };
-        Ok(Self { sums })
+        let sample = match (self.sample, other.sample) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
+        Ok(Self { sums, sample })
+    }
+
+    /// The vectors that codes without use may take: for programs whose processes each see a part of a batch. None where
+    /// codes are not revived.
+    pub fn sample(&self) -> Option<&Sample> {
+        self.sample.as_ref()
     }
 
     /// The tensors that [`Observation::and`] adds up, f32: for programs whose processes each see a part of a batch. None
@@ -62,13 +99,13 @@ impl Observation {
             });
         }
         let mut sums = sums.into_iter();
-        Ok(Self { sums: sums.next().zip(sums.next()) })
+        Ok(Self { sums: sums.next().zip(sums.next()), ..self })
     }
 
-    /// The sums [K, D] and counts `[K]` of the quantizer that has this many codes of this dimension.
-    pub(crate) fn into_sums(self, shape: [usize; 2]) -> Result<(Tensor, Tensor)> {
+    /// The sums [K, D] and counts `[K]` of the quantizer that has this many codes of this dimension, and the sample.
+    pub(crate) fn into_parts(self, shape: [usize; 2]) -> Result<((Tensor, Tensor), Option<Sample>)> {
         match self.sums {
-            Some((sums, counts)) if sums.dims() == shape => Ok((sums, counts)),
+            Some((sums, counts)) if sums.dims() == shape => Ok(((sums, counts), self.sample)),
             other => Err(QuantizerError::Input {
                 operation: "step",
                 expected: format!("an observation of sums of shape {shape:?}"),

@@ -14,7 +14,8 @@ use crate::rows;
 /// What a quantizer makes of a batch.
 #[derive(Clone, Debug)]
 pub struct Quantized {
-    /// The chosen codebook vectors in the input's shape and type. The gradient goes straight through to the input.
+    /// The chosen codebook vectors in the input's shape and type. The gradient goes on to the input as the configuration's
+    /// [`Estimator`](crate::Estimator) says.
     pub output: Tensor,
     /// The chosen codes, u32: `[N]` for rows, [N, H, W] for maps.
     pub codes: Tensor,
@@ -24,8 +25,8 @@ pub struct Quantized {
     pub perplexity: Tensor,
 }
 
-/// A vector quantizer with K codes of dimension D, which lie on a grid: [`Ksom`](crate::Ksom) or
-/// [`GdSom`](crate::GdSom).
+/// A vector quantizer with K codes of dimension D, which lie on a grid: [`Ksom`](crate::Ksom),
+/// [`GdSom`](crate::GdSom), [`SimVq`](crate::SimVq) or [`Fsq`](crate::Fsq).
 ///
 /// # Shapes
 /// Inputs are rows [N, D] with codes `[N]`, or maps [N, D, H, W] with codes [N, H, W]. They are of any floating-point
@@ -40,6 +41,12 @@ pub trait Quantizer: Send + Sync {
 
     #[doc(hidden)]
     fn parts_mut(&mut self) -> &mut Parts;
+
+    /// Brings the codebook up to date with what it is made of.
+    #[doc(hidden)]
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// What the quantizer is.
     fn config(&self) -> &QuantizerConfig {
@@ -87,13 +94,24 @@ pub trait Quantizer: Send + Sync {
         Ok(())
     }
 
-    /// The nearest code of each vector of `x` by Euclidean distance → u32, `[N]` for rows, [N, H, W] for maps.
+    /// What is compared with the codes: `x` as rows f32 [N·H·W, D], which are those of `x` but where a cosine is compared
+    /// (scaled to length 1) and with FSQ (bound to its levels).
+    ///
+    /// # Errors
+    /// As [`Quantizer::assign`].
+    fn compared(&self, x: &Tensor) -> Result<Tensor> {
+        let Parts { config, space, .. } = self.parts();
+        space.enter(config, Form::of("compare", x, config.dim)?.rows(x)?)
+    }
+
+    /// The nearest code of each vector of `x`, by the Euclidean distance of what is compared → u32, `[N]` for rows, [N, H, W] for maps.
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if `x` is neither rows nor maps of dimension D, or is empty.
     fn assign(&self, x: &Tensor) -> Result<Tensor> {
         let form = Form::of("assign", x, self.config().dim)?;
-        form.codes(rows::nearest(self.backend(), &form.rows(x)?, self.codebook())?)
+        self.settle()?;
+        form.codes(rows::nearest(self.backend(), &self.compared(x)?, self.codebook())?)
     }
 
     /// The two nearest codes of each row of `x` [N, D], nearest first → u32 [N, 2]; of maps, of each position in the
@@ -102,8 +120,8 @@ pub trait Quantizer: Send + Sync {
     /// # Errors
     /// As [`Quantizer::assign`].
     fn assign_two(&self, x: &Tensor) -> Result<Tensor> {
-        let form = Form::of("assign_two", x, self.config().dim)?;
-        rows::nearest_two(self.backend(), &form.rows(x)?, self.codebook())
+        self.settle()?;
+        rows::nearest_two(self.backend(), &self.compared(x)?, self.codebook())
     }
 
     /// The codebook vectors of `codes`, u32 of any shape S → f32 S + `[D]`.
@@ -111,7 +129,24 @@ pub trait Quantizer: Send + Sync {
     /// # Errors
     /// [`QuantizerError::Input`] if the codes are not u32 or one is not less than K.
     fn lookup(&self, codes: &Tensor) -> Result<Tensor> {
+        self.settle()?;
         rows::lookup(self.codebook(), codes)
+    }
+
+    /// Whether the codebook is still to be made of the first batch's vectors: [`Quantizer::initialize`].
+    ///
+    /// # Errors
+    /// [`QuantizerError::State`] if what says so is not 0 or 1.
+    fn awaits_vectors(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Makes the codebook of vectors `x`: of the first batch, before its first step. Does nothing where none is awaited.
+    ///
+    /// # Errors
+    /// As [`Quantizer::assign`].
+    fn initialize(&mut self, x: &Tensor) -> Result<()> {
+        Form::of("initialize", x, self.config().dim).map(|_| ())
     }
 
     /// Quantizes `x` with the codebook as it is, and gives the loss. Changes nothing.

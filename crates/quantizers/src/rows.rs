@@ -1,9 +1,8 @@
-//! What both kinds of quantizer do with rows of vectors and a codebook.
+//! What all kinds of quantizer do with rows of vectors and a codebook.
 
 use candle_core::{DType, Tensor};
 use ksom_kernels::Backend;
 
-use crate::cpu_ops::{MeanSquaredError, StraightThrough};
 use crate::error::{QuantizerError, Result};
 use crate::portable;
 
@@ -43,20 +42,6 @@ pub(crate) fn perplexity(codes: &Tensor, num_codes: usize) -> Result<Tensor> {
 pub(crate) fn perplexity_of_counts(counts: &Tensor, total: usize) -> Result<Tensor> {
     let p = counts.affine(1.0 / total as f64, 0.0)?;
     Ok((p.affine(1.0, 1e-10)?.log()? * &p)?.sum_all()?.neg()?.exp()?)
-}
-
-/// The vectors `chosen` [N, D] for the inputs `x` f32 [N, D]: a tensor with the value of `chosen` exactly and the
-/// gradient of `x`, and the mean squared difference of both with its gradient for `x`.
-pub(crate) fn differentiable_ends(backend: Backend, x: &Tensor, chosen: &Tensor) -> Result<(Tensor, Tensor)> {
-    let (x, chosen) = (x.contiguous()?, chosen.detach());
-    Ok(match backend {
-        Backend::Fast => {
-            let output = if x.track_op() { x.apply_op2(&chosen, StraightThrough)? } else { chosen.clone() };
-            (output, x.apply_op2(&chosen, MeanSquaredError)?)
-        }
-        // x − x is exactly zero wherever x is finite.
-        Backend::Portable => ((&chosen + (&x - x.detach())?)?, (&x - &chosen)?.sqr()?.mean_all()?),
-    })
 }
 
 /// The rows of `w` [K, D] that `codes` u32 of any shape S name → S + `[D]`.

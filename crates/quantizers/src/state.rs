@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 
+use crate::config::{Initialization, QuantizerConfig};
 use crate::error::{QuantizerError, Result};
 
 /// The most training steps that a quantizer counts: f32, in which checkpoints hold the counter, counts no further.
@@ -29,6 +30,12 @@ impl Buffer {
         }
         // Takes a variable as it is, and copies anything else.
         let variable = Var::from_tensor(&found)?;
+        Ok(Self { tensor: variable.as_detached_tensor(), variable })
+    }
+
+    /// A tensor that no checkpoint holds.
+    pub(crate) fn of_its_own(tensor: &Tensor) -> Result<Self> {
+        let variable = Var::from_tensor(&tensor.copy()?)?;
         Ok(Self { tensor: variable.as_detached_tensor(), variable })
     }
 
@@ -97,5 +104,39 @@ impl StepCounter {
     /// As a scalar, for checkpoints.
     pub(crate) fn tensor(&self) -> &Tensor {
         self.0.tensor()
+    }
+}
+
+/// Whether a codebook has been made of the first batch.
+pub(crate) struct Flag(Buffer);
+
+impl Flag {
+    /// Takes the scalar `initialized` from `vb` where the codebook begins with k-means; a new one is 0.
+    pub(crate) fn of(config: &QuantizerConfig, vb: &VarBuilder) -> Result<Option<Self>> {
+        if config.init != Initialization::KMeans {
+            return Ok(None);
+        }
+        let flag = Self(Buffer::new(vb, "initialized", &[], Init::Const(0.0))?);
+        flag.get()?;
+        Ok(Some(flag))
+    }
+
+    pub(crate) fn get(&self) -> Result<bool> {
+        match self.0.tensor().to_scalar::<f32>()? {
+            0.0 => Ok(false),
+            1.0 => Ok(true),
+            value => {
+                Err(QuantizerError::State { name: "initialized", expected: "0 or 1".into(), found: value.to_string() })
+            }
+        }
+    }
+
+    pub(crate) fn set(&self) -> Result<()> {
+        self.0.set(&self.0.tensor().ones_like()?)
+    }
+
+    /// Name and value, for checkpoints.
+    pub(crate) fn named(&self) -> (&'static str, Tensor) {
+        ("initialized", self.0.tensor().clone())
     }
 }

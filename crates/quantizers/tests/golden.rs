@@ -161,6 +161,7 @@ fn golden_quantizers() {
             match config.kind {
                 QuantizerKind::Ksom => check_ksom(&golden, &config, backend, &mut tally),
                 QuantizerKind::GdSom => check_gd_som(&golden, &config, backend, &mut tally),
+                other => panic!("{}: the paper has no {other:?}", golden.name),
             }
         }
         tally.print(&format!("{backend:?}"));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use image::{Rgb, RgbImage};
-use ksom_quantizers::{NeighborhoodKind, QuantizerConfig};
+use ksom_quantizers::{Initialization, NeighborhoodKind, QuantizerConfig};
 use ksom_vqvae::model::Architecture;
 use ksom_vqvae::team::together;
 use ksom_vqvae::training::{AdamW, Base, DataAccess, Optimizer, StepOutcome, Summary, train_step};
@@ -52,7 +52,9 @@ fn a_step_of_a_team_is_that_of_the_whole_batch() {
     let ema = QuantizerConfig { neighborhood: NeighborhoodKind::None, ..QuantizerConfig::ksom(16, 4) };
     for architecture in [Architecture::vqvae(), Architecture::vqvae2()] {
         let architecture = Architecture { hidden: 8, residual_hidden: 4, ..architecture };
-        for quantizer in [QuantizerConfig::ksom(16, 4), ema.clone(), QuantizerConfig::gd_som(16, 4)] {
+        let begun = QuantizerConfig { init: Initialization::KMeans, revive_below: 0.5, ..ema.clone() };
+        let kinds = [QuantizerConfig::ksom(16, 4), ema.clone(), QuantizerConfig::gd_som(16, 4), begun];
+        for quantizer in kinds.into_iter().chain([QuantizerConfig::sim_vq(16, 4), QuantizerConfig::fsq(&[5, 4, 3])]) {
             let config = ModelConfig::new(architecture.clone(), quantizer);
             for (backend, processes, accumulate) in
                 [(Backend::Fast, 3, 1), (Backend::Fast, 2, 4), (Backend::Portable, 3, 1), (Backend::Portable, 2, 4)]

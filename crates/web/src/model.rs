@@ -114,6 +114,11 @@ impl Model {
     /// One is not what it should be, or they do not fit together: every missing, extra or misshapen tensor is named.
     pub fn load(config: &[u8], weights: Vec<u8>, name: String) -> Result<Self, Failure> {
         let network = Network::from_bytes(config, weights, &name, &Compute::cpu())?;
+        let stages = network.config().architecture.stages;
+        if stages > 1 {
+            let message = format!("{name} adds up {stages} codes for each place, which cannot be shown one by one");
+            return Err(Failure::new("Invalid", message));
+        }
         let fingerprint = network.fingerprint()?;
         Ok(Self { loaded: Rc::new(Loaded { network, name, fingerprint }) })
     }

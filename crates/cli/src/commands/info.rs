@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use ksom_quantizers::{NeighborhoodKind, QuantizerKind};
+use ksom_quantizers::{Estimator, Initialization, NeighborhoodKind, QuantizerKind, Similarity};
 use ksom_vqvae::codes::{grid_layout, stored_bits};
 use ksom_vqvae::evaluation::metrics;
 use ksom_vqvae::{ModelConfig, zoo};
@@ -61,7 +61,7 @@ pub fn run(args: InfoArgs, settings: &Settings) -> Result<InfoReport> {
     let found = models::find(&args.model, settings)?;
     let model = found.load(&settings.compute()?)?;
     let config = model.config().clone();
-    let levels = config.architecture.levels().iter().zip(model.quantizers()).map(|(level, quantizer)| {
+    let levels = config.architecture.levels().into_iter().zip(model.quantizers()).map(|(level, quantizer)| {
         let pixels = (level.stride * level.stride) as f64;
         Ok(LevelReport {
             name: level.name,
@@ -113,12 +113,28 @@ impl Report for InfoReport {
             ("quantizer", quantizer.name().to_string()),
             ("codebook", format!("{} codes of dimension {}", quantizer.num_codes, quantizer.dim)),
             ("grid", format!("{}: {}", sides(&quantizer.grid), self.grid_layout)),
-            ("shrink step", quantizer.shrink_step.to_string()),
-            ("decay", quantizer.decay.to_string()),
-            ("commitment", quantizer.commitment.to_string()),
-            ("initial counts", quantizer.counter_init.to_string()),
-            ("skips unused codes", if quantizer.skip_unused { "yes" } else { "no" }.to_string()),
         ];
+        if quantizer.kind.has_neighborhood() {
+            fields.push(("shrink step", quantizer.shrink_step.to_string()));
+        }
+        if quantizer.kind == QuantizerKind::Ksom {
+            fields.push(("decay", quantizer.decay.to_string()));
+        }
+        if quantizer.kind != QuantizerKind::Fsq {
+            fields.push(("commitment", quantizer.commitment.to_string()));
+        }
+        if quantizer.kind == QuantizerKind::Ksom {
+            fields.push(("initial counts", quantizer.counter_init.to_string()));
+            fields.push(("skips unused codes", if quantizer.skip_unused { "yes" } else { "no" }.to_string()));
+        }
+        let options = [
+            ("stages", (architecture.stages > 1).then(|| architecture.stages.to_string())),
+            ("compares", (quantizer.similarity == Similarity::Cosine).then(|| "the cosine".to_string())),
+            ("gradient", (quantizer.estimator == Estimator::Rotation).then(|| "rotated".to_string())),
+            ("begins with", (quantizer.init == Initialization::KMeans).then(|| "k-means".to_string())),
+            ("revives codes below", (quantizer.revive_below > 0.0).then(|| quantizer.revive_below.to_string())),
+        ];
+        fields.extend(options.into_iter().filter_map(|(name, value)| Some((name, value?))));
         if quantizer.neighborhood == NeighborhoodKind::Gaussian {
             fields.push(("gaussian base", quantizer.gaussian_base.to_string()));
         }

@@ -75,6 +75,9 @@ pub fn run(args: MapArgs, settings: &Settings) -> Result<MapReport> {
     let model = models::find(&args.model, settings)?.load(&settings.compute()?)?;
     let architecture = model.config().architecture.clone();
     let levels = architecture.levels();
+    if architecture.stages > 1 {
+        bail!("{}: a map shows each code alone, but here {} of them add up", args.model, architecture.stages);
+    }
     if levels.len() == 1 && (args.level.is_some() || args.fixed.is_some()) {
         bail!(Usage(format!("{} has one level of codes: leave out --level and --fixed", args.model)));
     }

@@ -37,7 +37,7 @@ class Quantizer:
     Inputs are rows [N, D] or maps [N, D, H, W], of NumPy or torch; results are of the same library. A training step is
     :meth:`forward` and :meth:`observe` for each part of a batch, then one :meth:`step` with the sum of what was observed.
     ``options`` are the other fields of a model's quantizer: ``shrink_step``, ``gaussian_base``, ``decay``, ``epsilon``,
-    ``commitment``, ``counter_init``, ``skip_unused``. No gradient leads through it; :class:`ksom.torch.KSOM` has one.
+    ``commitment``, ``counter_init``, ``skip_unused``, ``similarity``, ``revive_below``. No gradient leads through it; :class:`ksom.torch.KSOM` has one.
     """
 
     def __init__(

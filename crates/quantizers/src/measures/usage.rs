@@ -30,7 +30,7 @@ pub struct CodebookReport {
     pub codes_in_use: usize,
     /// exp(−Σ p ln(p + 1e−10)) of the code frequencies p over all inputs: 1 to K.
     pub perplexity: f64,
-    /// Mean Euclidean distance of an input to its codebook vector.
+    /// Mean Euclidean distance of an input, as it is compared with the codes, to its codebook vector.
     pub quantization_error: f64,
     /// Share of inputs whose two nearest codes are not neighbors: their grid distance is ≥ 1.5.
     pub topographic_error: f64,
@@ -57,11 +57,12 @@ impl CodebookUsage {
             });
         }
         let form = Form::of("observe codebook usage", x, quantizer.config().dim)?;
-        let (x, codes) = (form.rows(&x.detach())?, form.code_row("observe codebook usage", codes)?);
+        let codes = form.code_row("observe codebook usage", codes)?;
         // Also checks that every code is in range.
         let chosen = quantizer.lookup(&codes)?;
-        let distances = (&x - chosen)?.sqr()?.sum(1)?.sqrt()?.to_vec1::<f32>()?;
-        let two = quantizer.assign_two(&x)?.to_vec2::<u32>()?;
+        let compared = quantizer.compared(&x.detach())?;
+        let distances = (compared - chosen)?.sqr()?.sum(1)?.sqrt()?.to_vec1::<f32>()?;
+        let two = quantizer.assign_two(x)?.to_vec2::<u32>()?;
 
         for code in codes.to_vec1::<u32>()? {
             self.counts[code as usize] += 1;

@@ -73,7 +73,7 @@ impl Arguments<'_> {
             hidden: self.count("vq_vae.num_hiddens")?,
             residual_layers: self.count("vq_vae.num_residual_layers")?,
             residual_hidden: self.count("vq_vae.num_residual_hiddens")?,
-            downsample: 4,
+            ..Architecture::vqvae()
         };
         let num_codes = self.count("vq_vae.num_embeddings")?;
         let (quantizer_kind, skip_unused) = match self.text("vq_vae.quantizer")? {

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use ksom_quantizers::MAX_STAGES;
 use safetensors::tensor::TensorView;
 use safetensors::{SafeTensorError, SafeTensors};
 
@@ -222,19 +223,19 @@ impl CodesFile {
     /// From the parts of the file.
     pub(crate) fn from_tensors(header: &str, tensors: &SafeTensors<'_>, path: &Path) -> Result<Self> {
         let header = Header::parse(header, path)?;
-        let known = [Architecture::vqvae(), Architecture::vqvae2()]
+        let kinds = [Architecture::vqvae(), Architecture::vqvae2()]
             .map(|architecture| Architecture { downsample: header.downsample, ..architecture });
-        let is_known = |architecture: &&Architecture| {
-            header.levels.iter().eq(architecture.levels().iter().map(|level| level.name))
-        };
-        let Some(architecture) = known.iter().find(is_known) else {
-            let expected = "expected levels codes, or codes_top and codes_bottom";
+        let mut known = (1..=MAX_STAGES).flat_map(|stages| kinds.clone().map(|kind| Architecture { stages, ..kind }));
+        let is_known =
+            |architecture: &Architecture| header.levels.iter().eq(architecture.levels().iter().map(|level| level.name));
+        let Some(architecture) = known.find(is_known) else {
+            let expected = "expected levels codes, or codes_top and codes_bottom, and further stages of them";
             return Err(Error::file(path, format!("{expected}, found {:.200}", header.levels.join(", "))));
         };
         architecture.validate().map_err(|message| Error::file(path, message))?;
         let image = |&[width, height]: &[u32; 2]| ImageCodes { width, height, levels: Vec::new() };
         let mut images: Vec<ImageCodes> = header.sizes.iter().map(image).collect();
-        for level in architecture.levels() {
+        for level in &architecture.levels() {
             let grids = match &header.coding {
                 None => plain(level.name, images.len(), tensors, path)?,
                 Some(name) if name == coding::NAME => {

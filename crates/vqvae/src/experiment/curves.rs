@@ -1,6 +1,8 @@
 //! Curves of an experiment: the mean over seeds, and the lowest and highest of them.
 
 use crate::error::Result;
+use crate::experiment::measured::Measured;
+use crate::experiment::plan::Method;
 use crate::experiment::results::{ConfigurationResult, ExperimentResults};
 use crate::figures::{Chart, Curve, CurvePoint, chart_svg};
 use crate::record::run_log::LoggedValidation;
@@ -48,12 +50,53 @@ impl ExperimentResults {
             let charts: Vec<Chart> = charts.collect();
             plots.push((format!("{}-perplexity.svg", figure.name), chart_svg(&charts)?));
         }
+        plots.extend(self.method_curves()?);
+        Ok(plots)
+    }
+
+    /// Each method over the number of its codes: how many it uses, and its error by the bits that they take.
+    fn method_curves(&self) -> Result<Vec<(String, String)>> {
+        let bits = |measured: &Measured| measured.levels.iter().map(|level| (level.num_codes as f64).log2()).sum();
+        let used = |measured: &Measured| measured.levels.iter().map(|level| level.codes_in_use).sum();
+        type Figure<'a> = &'a dyn Fn(&Measured) -> f64;
+        let charts: [(&str, &str, &str, Figure, Figure); 3] = [
+            ("use", "bits of a code, log₂ K", "codes used on all validation pictures", &bits, &used),
+            ("rate", "bits per pixel", "mean squared error", &|measured| measured.bits_per_pixel, &|measured| {
+                measured.mse
+            }),
+            (
+                "entropy",
+                "bits per pixel by the entropy of the codes",
+                "mean squared error",
+                &|measured| measured.entropy_per_pixel,
+                &|measured| measured.mse,
+            ),
+        ];
+        let mut plots = Vec::new();
+        for (name, x, y, right, up) in charts {
+            let curve = |method: &Method| {
+                let of = |&number: &usize| {
+                    let configuration = self.configurations.get(number)?;
+                    let (right, up) = (configuration.measured(right)?, configuration.measured(up)?);
+                    let std = up.std.unwrap_or(0.0);
+                    Some(CurvePoint { x: right.mean, mean: up.mean, low: up.mean - std, high: up.mean + std })
+                };
+                Curve { label: method.label.clone(), points: method.configurations.iter().filter_map(of).collect() }
+            };
+            let curves: Vec<Curve> = self.methods.iter().map(curve).filter(|curve| !curve.points.is_empty()).collect();
+            if curves.is_empty() {
+                continue;
+            }
+            let title = format!("{}: {y}", self.name);
+            let chart = Chart { title, x: x.into(), y: y.into(), logarithmic: true, curves };
+            plots.push((format!("methods-{name}.svg"), chart_svg(&[chart])?));
+        }
         Ok(plots)
     }
 }
 
 /// A configuration's mean over its finished runs, at the steps that all of them validated.
-fn curve(configuration: &ConfigurationResult, figure: &dyn Fn(&LoggedValidation) -> Option<f64>) -> Curve {
+pub(super) fn curve(configuration: &ConfigurationResult, figure: &dyn Fn(&LoggedValidation) -> Option<f64>) -> Curve {
     let runs: Vec<&[LoggedValidation]> =
         configuration.runs.iter().filter(|run| run.is_finished()).map(|run| &run.validations[..]).collect();
     let at_step = |step: u64| -> Option<CurvePoint> {

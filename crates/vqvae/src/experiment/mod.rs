@@ -16,16 +16,20 @@
 //! # Ok::<(), ksom_vqvae::Error>(())
 //! ```
 
+mod costs;
 mod curves;
+mod measured;
 mod outcome;
 mod plan;
+mod rates;
 mod results;
 mod runner;
 mod statistics;
 mod text;
 
+pub use measured::{Measured, MeasuredLevel};
 pub use outcome::{LevelTopology, Outcome};
-pub use plan::{Configuration, Experiment, FigureGroup, RunName};
+pub use plan::{Configuration, Experiment, FigureGroup, Method, RunName};
 pub use results::{Budget, ConfigurationResult, ExperimentResults, LevelResult, RunResult};
 pub use runner::{ExperimentEvent, ExperimentOptions};
 pub use statistics::{Spread, first_within, mean_curve, mean_curve_meets};

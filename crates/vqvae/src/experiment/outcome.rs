@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::experiment::measured::Measured;
+use crate::experiment::plan::Experiment;
 use crate::system::files::{read_text, write_atomic};
 
 /// The largest outcome that is read, in bytes.
@@ -21,6 +23,9 @@ pub enum Outcome {
         /// How good its maps are, where that was asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         topology: Option<Vec<LevelTopology>>,
+        /// What its best weights make of all validation pictures, where that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        measured: Option<Measured>,
     },
     /// It could not go on.
     Failed {
@@ -56,10 +61,12 @@ impl Outcome {
         }
     }
 
-    /// Whether nothing is left to do, given whether topology is wanted.
-    pub fn is_settled(&self, wants_topology: bool) -> bool {
+    /// Whether nothing is left to do for the experiment.
+    pub fn is_settled(&self, experiment: &Experiment) -> bool {
         match self {
-            Self::Finished { topology, .. } => topology.is_some() || !wants_topology,
+            Self::Finished { topology, measured, .. } => {
+                (topology.is_some() || !experiment.topology) && (measured.is_some() || !experiment.full_validation)
+            }
             Self::Failed { certain, .. } => *certain,
         }
     }

@@ -33,7 +33,7 @@ pub struct Experiment {
     pub recipe: String,
     /// The pictures.
     pub data: DataSpec,
-    /// One run of each configuration per seed.
+    /// One run of each configuration per seed, but of those that have their own.
     pub seeds: Vec<u64>,
     /// What is compared.
     pub configurations: Vec<Configuration>,
@@ -43,6 +43,19 @@ pub struct Experiment {
     pub figures: Vec<FigureGroup>,
     /// Whether the topology of each run's map is measured.
     pub topology: bool,
+    /// Whether each run's best weights are measured on all validation pictures, however many a validation takes.
+    pub full_validation: bool,
+    /// What is compared over the number of codes.
+    pub methods: Vec<Method>,
+}
+
+/// A method: configurations with more and more codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// What it is called in plots.
+    pub label: String,
+    /// The numbers of its configurations.
+    pub configurations: Vec<usize>,
 }
 
 /// A configuration: the common recipe with overrides.
@@ -52,7 +65,9 @@ pub struct Configuration {
     pub name: String,
     /// What it is called in tables and plots.
     pub label: String,
-    /// A recipe per seed, in the order of [`Experiment::seeds`].
+    /// A run for each.
+    pub seeds: Vec<u64>,
+    /// A recipe per seed.
     pub recipes: Vec<Recipe>,
 }
 
@@ -79,6 +94,10 @@ struct ExperimentFile {
     baseline: String,
     #[serde(default)]
     topology: bool,
+    #[serde(default)]
+    full_validation: bool,
+    #[serde(default)]
+    methods: Vec<MethodEntry>,
     configurations: Vec<ConfigurationEntry>,
     #[serde(default)]
     figures: Vec<FigureEntry>,
@@ -91,7 +110,16 @@ struct ConfigurationEntry {
     #[serde(default)]
     label: Option<String>,
     #[serde(default)]
+    seeds: Option<Vec<u64>>,
+    #[serde(default)]
     set: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MethodEntry {
+    label: String,
+    configurations: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +134,7 @@ struct FigureEntry {
 pub struct RunName {
     /// The number of its configuration.
     pub configuration: usize,
-    /// The number of its seed.
+    /// The number of its seed among the configuration's.
     pub seed: usize,
 }
 
@@ -143,21 +171,28 @@ impl Experiment {
                 let overrides: Vec<String> = file.set.iter().chain(&entry.set).cloned().chain([seed]).collect();
                 Recipe::find(&recipe, &overrides)
             };
-            let recipes: Result<Vec<Recipe>> = file.seeds.iter().map(recipe_of).collect();
+            let seeds = entry.seeds.as_ref().unwrap_or(&file.seeds);
+            let recipes: Result<Vec<Recipe>> = seeds.iter().map(recipe_of).collect();
             configurations.push(Configuration {
                 name: entry.name.clone(),
                 label: entry.label.clone().unwrap_or_else(|| entry.name.clone()),
+                seeds: seeds.clone(),
                 recipes: recipes.map_err(|error| invalid(format!("configuration {:?}: {error}", entry.name)))?,
             });
         }
         let number = |name: &str| configurations.iter().position(|known| known.name == name);
         let unknown = |name: &str| invalid(format!("there is no configuration {name:?}"));
         let baseline = number(&file.baseline).ok_or_else(|| unknown(&file.baseline))?;
+        let numbers = |names: &[String]| -> Result<Vec<usize>> {
+            names.iter().map(|name| number(name).ok_or_else(|| unknown(name))).collect()
+        };
         let mut figures = Vec::with_capacity(file.figures.len());
         for entry in file.figures {
-            let numbers: Result<Vec<usize>> =
-                entry.configurations.iter().map(|name| number(name).ok_or_else(|| unknown(name))).collect();
-            figures.push(FigureGroup { name: entry.name, configurations: numbers? });
+            figures.push(FigureGroup { name: entry.name, configurations: numbers(&entry.configurations)? });
+        }
+        let mut methods = Vec::with_capacity(file.methods.len());
+        for entry in file.methods {
+            methods.push(Method { label: entry.label, configurations: numbers(&entry.configurations)? });
         }
         if figures.is_empty() {
             figures.push(FigureGroup { name: "all".into(), configurations: (0..configurations.len()).collect() });
@@ -172,17 +207,24 @@ impl Experiment {
             baseline,
             figures,
             topology: file.topology,
+            full_validation: file.full_validation,
+            methods,
         })
     }
 
     /// The number of runs.
     pub fn runs(&self) -> usize {
-        self.configurations.len() * self.seeds.len()
+        self.configurations.iter().map(|configuration| configuration.seeds.len()).sum()
+    }
+
+    /// A run's seed.
+    pub fn seed_of(&self, run: RunName) -> u64 {
+        self.configurations[run.configuration].seeds[run.seed]
     }
 
     /// A run's directory in the experiment's folder `dir`.
     pub fn run_dir(&self, dir: &Path, run: RunName) -> PathBuf {
-        dir.join(&self.configurations[run.configuration].name).join(format!("seed-{}", self.seeds[run.seed]))
+        dir.join(&self.configurations[run.configuration].name).join(format!("seed-{}", self.seed_of(run)))
     }
 
     /// A run's recipe.
@@ -192,23 +234,30 @@ impl Experiment {
 
     /// All runs: every configuration with the first seed, then with the second, and so on.
     pub fn run_names(&self) -> impl Iterator<Item = RunName> + '_ {
-        (0..self.seeds.len())
-            .flat_map(|seed| (0..self.configurations.len()).map(move |configuration| RunName { configuration, seed }))
+        let most = self.configurations.iter().map(|configuration| configuration.seeds.len()).max().unwrap_or(0);
+        (0..most).flat_map(move |seed| {
+            let has_it = move |number: &usize| seed < self.configurations[*number].seeds.len();
+            let numbers = (0..self.configurations.len()).filter(has_it);
+            numbers.map(move |configuration| RunName { configuration, seed })
+        })
     }
 }
 
 impl ExperimentFile {
     /// Checks names and numbers before any recipe is built.
     fn check(&self) -> std::result::Result<(), String> {
+        let own = || self.configurations.iter().map(|entry| entry.seeds.as_ref().unwrap_or(&self.seeds));
+        let fewest = own().map(Vec::len).chain([self.seeds.len()]).min().unwrap_or(0);
         let counts = [
             ("configurations", self.configurations.len(), MAX_CONFIGURATIONS),
-            ("seeds", self.seeds.len(), MAX_SEEDS),
-            ("runs (configurations × seeds)", self.configurations.len() * self.seeds.len(), MAX_RUNS),
+            ("seeds", fewest, MAX_SEEDS),
+            ("seeds", own().map(Vec::len).chain([self.seeds.len()]).max().unwrap_or(0), MAX_SEEDS),
+            ("runs (configurations × seeds)", own().map(Vec::len).sum(), MAX_RUNS),
         ];
         if let Some((what, found, most)) = counts.iter().find(|(_, found, most)| !(1..=*most).contains(found)) {
             return Err(format!("expected 1 to {most} {what}, found {found}"));
         }
-        if let Some(seed) = first_repeated(&self.seeds) {
+        if let Some(seed) = own().chain([&self.seeds]).find_map(|seeds| first_repeated(seeds)) {
             return Err(format!("seed {seed} is there twice"));
         }
         if self.figures.len() > MAX_CONFIGURATIONS {
@@ -228,7 +277,11 @@ impl ExperimentFile {
                 return Err(format!("{what} {name:?} is there twice"));
             }
         }
+        if self.methods.len() > MAX_CONFIGURATIONS {
+            return Err(format!("expected at most {MAX_CONFIGURATIONS} methods, found {}", self.methods.len()));
+        }
         let labels = self.configurations.iter().filter_map(|entry| entry.label.as_ref()).chain([&self.name]);
+        let labels = labels.chain(self.methods.iter().map(|method| &method.label));
         let is_label =
             |label: &str| (1..=MAX_LABEL).contains(&label.chars().count()) && !label.chars().any(char::is_control);
         if let Some(label) = labels.into_iter().find(|label| !is_label(label)) {
@@ -299,6 +352,13 @@ mod tests {
         let training = &ksom.recipes[1].training;
         assert_eq!((training.steps, training.seed), (20, 7));
         assert_ne!(ema.recipes[0].quantizer, ksom.recipes[0].quantizer);
+        // A configuration with seeds of its own.
+        let text = SMALL.replace("name = \"ksom\"", "name = \"ksom\"\nseeds = [7]");
+        let text = text + "[[methods]]\nlabel = \"both\"\nconfigurations = [\"ksom\", \"ema\"]\n";
+        let own = parse(&text).unwrap();
+        let runs: Vec<(usize, u64)> = own.run_names().map(|run| (run.configuration, own.seed_of(run))).collect();
+        assert_eq!((own.runs(), runs), (3, vec![(0, 0), (1, 7), (0, 7)]));
+        assert_eq!(own.methods[0].configurations, [1, 0]);
         let all = FigureGroup { name: "all".into(), configurations: vec![0, 1] };
         assert_eq!(experiment.figures, [all]);
     }
@@ -310,6 +370,8 @@ mod tests {
             ("[0, 7]", "[7, 7]", "seed 7 is there twice"),
             ("[0, 7]", "[-1]", "-1"),
             ("name = \"ksom\"", "name = \"../ksom\"", "../ksom"),
+            ("name = \"ksom\"", "name = \"ksom\"\nseeds = []", "1 to 1024 seeds"),
+            ("name = \"ksom\"", "name = \"ksom\"\nseeds = [3, 3]", "seed 3 is there twice"),
             ("name = \"ksom\"", "name = \"ema\"", "twice"),
             ("baseline = \"ema\"", "baseline = \"emma\"", "no configuration \"emma\""),
             ("neighborhood=none", "neighborhoods=none", "neighborhoods"),

@@ -5,8 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::experiment::measured::Measured;
 use crate::experiment::outcome::{LevelTopology, Outcome};
-use crate::experiment::plan::{Experiment, FigureGroup, RunName};
+use crate::experiment::plan::{Experiment, FigureGroup, Method, RunName};
 use crate::experiment::statistics::{Spread, first_within, mean_curve, mean_curve_meets};
 use crate::model::config::{ModelConfig, config_path};
 use crate::record::run_log::{LoggedLevel, LoggedValidation, RunLog};
@@ -33,6 +34,9 @@ pub struct ExperimentResults {
     /// Which configurations share a plot.
     #[serde(skip)]
     pub(super) figures: Vec<FigureGroup>,
+    /// What is compared over the number of codes.
+    #[serde(skip)]
+    pub(super) methods: Vec<Method>,
 }
 
 /// What came of a configuration. Means are over its finished runs.
@@ -104,6 +108,10 @@ pub struct RunResult {
     pub steps_to_1_2: Option<u64>,
     /// Its first validated step within 1.1 times the baseline's mean best.
     pub steps_to_baseline: Option<u64>,
+    /// Seconds that a training step took, the mean over those that were logged. Not among the results that are compared: it
+    /// depends on the machine.
+    #[serde(skip)]
+    pub seconds_per_step: Option<f64>,
     /// Its validations.
     #[serde(skip)]
     pub validations: Vec<LoggedValidation>,
@@ -131,6 +139,14 @@ impl RunResult {
         }
     }
 
+    /// What its best weights make of all validation pictures, where that was measured.
+    pub fn measured(&self) -> Option<&Measured> {
+        match &self.outcome {
+            Some(Outcome::Finished { measured, .. }) => measured.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The mean validation error of those of the runs that finished, by step.
     fn mean_curve(runs: &[Self]) -> Vec<(u64, f64)> {
         let finished = runs.iter().filter(|run| run.is_finished());
@@ -149,9 +165,9 @@ impl ExperimentResults {
     /// A run's record is malformed.
     pub fn collect(experiment: &Experiment, dir: &Path) -> Result<Self> {
         let mut runs = Vec::with_capacity(experiment.configurations.len());
-        for configuration in 0..experiment.configurations.len() {
+        for (configuration, settled) in experiment.configurations.iter().enumerate() {
             let of_seed = |seed| read_run(experiment, dir, RunName { configuration, seed });
-            runs.push((0..experiment.seeds.len()).map(of_seed).collect::<Result<Vec<_>>>()?);
+            runs.push((0..settled.seeds.len()).map(of_seed).collect::<Result<Vec<_>>>()?);
         }
         let finished = runs[experiment.baseline].iter().filter(|run| run.is_finished());
         let baseline = Spread::of(finished.filter_map(|run| run.best_mse));
@@ -172,13 +188,14 @@ impl ExperimentResults {
             baseline: experiment.configurations[experiment.baseline].name.clone(),
             configurations: configurations.collect(),
             figures: experiment.figures.clone(),
+            methods: experiment.methods.clone(),
         })
     }
 
     /// Runs that have ended, and all runs.
     pub fn ended(&self) -> (usize, usize) {
         let ended = self.configurations.iter().map(|configuration| configuration.finished + configuration.failed).sum();
-        (ended, self.configurations.len() * self.seeds.len())
+        (ended, self.configurations.iter().map(|configuration| configuration.runs.len()).sum())
     }
 }
 
@@ -189,14 +206,18 @@ fn read_run(experiment: &Experiment, dir: &Path, run: RunName) -> Result<RunResu
     let validations = log.validations;
     let best = LoggedValidation::best(&validations).map(|best| (best.step, best.mse));
     let within = |factor: f64| best.and_then(|(_, mse)| first_within(&validations, factor * mse));
+    let speeds: Vec<f64> = log.steps.iter().filter_map(|step| step.images_per_s).filter(|speed| *speed > 0.0).collect();
+    let batch = experiment.recipe_of(run).training.batch_size as f64;
+    let seconds_per_step = Spread::of(speeds.into_iter().map(|speed| batch / speed)).map(|spread| spread.mean);
     Ok(RunResult {
-        seed: experiment.seeds[run.seed],
+        seed: experiment.seed_of(run),
         outcome,
         best_mse: best.map(|(_, mse)| mse),
         best_step: best.map(|(step, _)| step),
         steps_to_1_1: within(NEAR),
         steps_to_1_2: within(FAIRLY_NEAR),
         steps_to_baseline: None,
+        seconds_per_step,
         validations,
     })
 }
@@ -263,12 +284,17 @@ mod tests {
         let failed = Outcome::Failed { reason: "why".into(), certain: true };
         RunResult {
             seed,
-            outcome: Some(if finished { Outcome::Finished { steps: 9, topology: None } } else { failed }),
+            outcome: Some(if finished {
+                Outcome::Finished { steps: 9, topology: None, measured: None }
+            } else {
+                failed
+            }),
             best_mse: Some(best.mse),
             best_step: Some(best.step),
             steps_to_1_1: first_within(&validations, 1.1 * best.mse),
             steps_to_1_2: None,
             steps_to_baseline: first_within(&validations, 1.0),
+            seconds_per_step: None,
             validations,
         }
     }

@@ -10,6 +10,7 @@ use ksom_datasets::DataSpec;
 
 use crate::error::{Error, Result};
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use crate::experiment::measured::Measured;
 use crate::experiment::outcome::{LevelTopology, Outcome};
 use crate::experiment::plan::{Experiment, RunName};
 use crate::experiment::results::ExperimentResults;
@@ -97,7 +98,7 @@ impl Experiment {
         for run in self.run_names() {
             let run_dir = self.run_dir(dir, run);
             let longer = self.check_recipe(run, &run_dir)?;
-            if longer || !Outcome::read(&run_dir)?.is_some_and(|outcome| outcome.is_settled(self.topology)) {
+            if longer || !Outcome::read(&run_dir)?.is_some_and(|outcome| outcome.is_settled(self)) {
                 left.push(run);
             }
         }
@@ -255,8 +256,26 @@ impl Work<'_> {
             true => Some(self.topology(run, run_dir, &trainer)?),
             false => None,
         };
+        let measured = match self.experiment.full_validation && team.leads() {
+            true => Some(self.measured(run, run_dir, &trainer)?),
+            false => None,
+        };
         team.wait_for_all()?;
-        Ok(Some(Outcome::Finished { steps: summary.steps, topology }))
+        Ok(Some(Outcome::Finished { steps: summary.steps, topology, measured }))
+    }
+
+    /// What the run's best weights make of all validation pictures.
+    fn measured(&self, run: RunName, run_dir: &Path, trainer: &Trainer) -> Result<Measured> {
+        self.tell(run, ExperimentEvent::Measuring);
+        let mut recipe = self.experiment.recipe_of(run).clone();
+        recipe.data.valid_images = None;
+        let data = self.access.open(&self.experiment.data, &recipe)?;
+        let model = Model::load(run_dir, self.compute)?;
+        let batch_size = trainer.recipe().training.batch_size;
+        let options = EvaluateOptions { preprocess: recipe.data.preprocess(), batch_size, full: false };
+        let sets: Result<Vec<Evaluation>> =
+            data.valid.iter().map(|(_, source)| evaluate(&model, source, &options, &mut |_| {})).collect();
+        Ok(Measured::of(&model.config().architecture, &sets?))
     }
 
     /// How good the maps of the run's best weights are.

@@ -8,7 +8,7 @@ use crate::experiment::statistics::Spread;
 use crate::system::files::write_atomic;
 
 /// Stands for a number that there is not.
-const NONE: &str = "–";
+pub(super) const NONE: &str = "–";
 
 /// The header of the table of results.
 const HEADER: [&str; 10] = [
@@ -25,7 +25,8 @@ const HEADER: [&str; 10] = [
 ];
 
 impl ExperimentResults {
-    /// Writes `results.md`, `results.csv`, `results.json`, `runs.csv` and the curves into `dir`; gives the files' names.
+    /// Writes `results.md`, `results.csv`, `results.json`, `runs.csv`, the curves and what it took of time into `dir`; gives
+    /// the files' names.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -39,7 +40,7 @@ impl ExperimentResults {
         ];
         let texts = texts.map(|(name, text)| (name.to_string(), text));
         let mut names = Vec::new();
-        for (name, text) in texts.into_iter().chain(self.curves()?) {
+        for (name, text) in texts.into_iter().chain(self.curves()?).chain(self.cost_files()?) {
             write_atomic(&dir.join(&name), text.as_bytes())?;
             names.push(name);
         }
@@ -122,6 +123,16 @@ impl ExperimentResults {
              Curves are means over the seeds, their bands go from the lowest to the highest.\n\n"
         );
         text += &markdown_table(&self.table());
+        let measured = self.measured_table();
+        if !measured.1.is_empty() {
+            text += "\nThe best weights, on all validation pictures:\n\n";
+            text += &markdown_table(&measured);
+        }
+        let unfinished = self.unfinished_table();
+        if !unfinished.1.is_empty() {
+            text += "\nRuns under way:\n\n";
+            text += &markdown_table(&unfinished);
+        }
         let topology = self.topology_table();
         if !topology.1.is_empty() {
             text += "\nThe maps of the best weights, on the validation pictures:\n\n";
@@ -196,7 +207,7 @@ impl ExperimentResults {
 }
 
 /// `mean ± std` with so many decimals.
-fn plus_minus(spread: Option<Spread>, decimals: usize) -> String {
+pub(super) fn plus_minus(spread: Option<Spread>, decimals: usize) -> String {
     match spread {
         None => NONE.to_string(),
         Some(Spread { mean, std: None }) => format!("{mean:.decimals$}"),
@@ -212,7 +223,7 @@ fn budget(budget: &Budget) -> String {
     }
 }
 
-fn markdown_table((header, rows): &(Vec<&'static str>, Vec<Vec<String>>)) -> String {
+pub(super) fn markdown_table((header, rows): &(Vec<&'static str>, Vec<Vec<String>>)) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let escaped = |cell: &String| cell.replace('|', "\\|");
     let mut text = line(header.iter().map(ToString::to_string).collect());
@@ -221,7 +232,7 @@ fn markdown_table((header, rows): &(Vec<&'static str>, Vec<Vec<String>>)) -> Str
     text
 }
 
-fn csv_line(cells: &[String]) -> String {
+pub(super) fn csv_line(cells: &[String]) -> String {
     let quoted = |cell: &String| {
         if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
     };

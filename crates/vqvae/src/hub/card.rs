@@ -192,6 +192,8 @@ fn summary(config: &ModelConfig) -> String {
         (QuantizerKind::GdSom, _) => {
             format!("is a map on a grid of {grid} with {neighborhood}, trained by gradient descent (GD-SOM)")
         }
+        (QuantizerKind::SimVq, _) => "is a learned linear map of fixed vectors (SimVQ)".to_string(),
+        (QuantizerKind::Fsq, _) => format!("is the lattice of {grid} levels (FSQ)"),
     };
     let levels: Vec<String> = architecture
         .levels()

@@ -1,13 +1,37 @@
-//! How a model's codebooks learn: observations of each part of a batch, then one step.
+//! How a model's codebooks learn: from the first batch where they begin with it; then observations of each part of a batch, then one step.
 
+use candle_core::{DType, Device, Tensor};
 use ksom_quantizers::Observation;
 
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::network::LevelOutput;
 use crate::model::network::operations::Scalar;
+use crate::team::members::Team;
 
 impl Model {
+    /// Makes of the batch `pixels`, this process's part of it, cut into `parts`, the codebooks that are still to be made of a first one: level by level,
+    /// since what a level sees depends on those before it.
+    ///
+    /// # Errors
+    /// As [`Model::encode`].
+    pub(crate) fn initialize_codebooks(&mut self, pixels: &Tensor, parts: usize) -> Result<()> {
+        if !self.part.has_codebooks() {
+            return Ok(());
+        }
+        for level in 0..self.quantizers().len() {
+            if !self.quantizers()[level].awaits_vectors()? {
+                continue;
+            }
+            let seen =
+                |part: &Tensor| Ok(self.reconstruction(&self.input(part, None)?, None)?.levels.remove(level).inputs);
+            let rows: Vec<Tensor> = pixels.chunk(parts.max(1), 0)?.iter().map(seen).collect::<Result<_>>()?;
+            let rows = of_all(&Tensor::cat(&rows, 0)?.detach(), &self.compute.team)?;
+            self.network.quantizers_mut()[level].initialize(&rows)?;
+        }
+        Ok(())
+    }
+
     /// What the quantizers are to learn from the levels of a (micro-)batch, one observation per level; none where
     /// codebooks do not learn. Changes nothing: it is for [`Model::update_quantizers`], after those of all parts of the
     /// batch have been added.
@@ -57,4 +81,19 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// The rows f32 [N, D] of all processes of a team, one after another.
+fn of_all(rows: &Tensor, team: &Team) -> Result<Tensor> {
+    if team.is_alone() {
+        return Ok(rows.clone());
+    }
+    let own = rows.flatten_all()?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+    let bytes = own.into_iter().flat_map(f32::to_le_bytes).collect();
+    let mut values: Vec<f32> = Vec::new();
+    for part in team.gather_bytes(bytes)? {
+        values.extend(part.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap_or_default())));
+    }
+    let dim = rows.dim(1)?;
+    Ok(Tensor::from_slice(&values, (values.len() / dim, dim), rows.device())?)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ksom_datasets::Normalization;
-use ksom_quantizers::QuantizerConfig;
+use ksom_quantizers::{MAX_STAGES, QuantizerConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -41,6 +41,9 @@ pub struct Architecture {
     /// How many pixels of a side the finest codes span: 4, in a VQ-VAE also 8 or 16, by further stages of stride 2.
     #[serde(default = "four", skip_serializing_if = "is_four")]
     pub downsample: usize,
+    /// Codes for each place of a level, 1 to 8: each quantizes what those before it have left, and has a grid of its own.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub stages: usize,
 }
 
 /// Pixels of a side under the finest codes, where nothing else is said.
@@ -52,10 +55,44 @@ pub(crate) fn is_four(downsample: &usize) -> bool {
     *downsample == four()
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
+/// The stages of a level: the first is called as the level.
+macro_rules! stages {
+    ($name:literal, $stride:literal, $prefix:literal) => {
+        [
+            Level { name: $name, stride: $stride, prefix: $prefix },
+            stages!($name, $stride, $prefix, "2"),
+            stages!($name, $stride, $prefix, "3"),
+            stages!($name, $stride, $prefix, "4"),
+            stages!($name, $stride, $prefix, "5"),
+            stages!($name, $stride, $prefix, "6"),
+            stages!($name, $stride, $prefix, "7"),
+            stages!($name, $stride, $prefix, "8"),
+        ]
+    };
+    ($name:literal, $stride:literal, $prefix:literal, $stage:literal) => {
+        Level { name: concat!($name, "_", $stage), stride: $stride, prefix: concat!($prefix, ".stage_", $stage) }
+    };
+}
+
 impl Architecture {
     /// The VQ-VAE of the paper: h = 128, R = 2, r = 32.
     pub fn vqvae() -> Self {
-        Self { kind: ArchitectureKind::VqVae, hidden: 128, residual_layers: 2, residual_hidden: 32, downsample: four() }
+        Self {
+            kind: ArchitectureKind::VqVae,
+            hidden: 128,
+            residual_layers: 2,
+            residual_hidden: 32,
+            downsample: four(),
+            stages: 1,
+        }
     }
 
     /// The VQ-VAE-2 of the paper: h = 128, R = 2, r = 32.
@@ -68,18 +105,17 @@ impl Architecture {
         self.levels().iter().map(|level| level.stride).max().unwrap_or(1)
     }
 
-    /// The levels of codes, in the order in which codes are given everywhere.
-    pub fn levels(&self) -> &'static [Level] {
+    /// The levels of codes, in the order in which codes are given everywhere; of several stages, each is a level.
+    pub fn levels(&self) -> Vec<Level> {
+        let of = |levels: [Level; MAX_STAGES]| levels.into_iter().take(self.stages);
         match self.kind {
-            ArchitectureKind::VqVae => match self.downsample {
-                16 => &[Level { name: "codes", stride: 16, prefix: "_vq_vae" }],
-                8 => &[Level { name: "codes", stride: 8, prefix: "_vq_vae" }],
-                _ => &[Level { name: "codes", stride: 4, prefix: "_vq_vae" }],
-            },
-            ArchitectureKind::VqVae2 => &[
-                Level { name: "codes_top", stride: 8, prefix: "quantize_t" },
-                Level { name: "codes_bottom", stride: 4, prefix: "quantize_b" },
-            ],
+            ArchitectureKind::VqVae => {
+                let at_its_stride = |level| Level { stride: self.downsample, ..level };
+                of(stages!("codes", 4, "_vq_vae")).map(at_its_stride).collect()
+            }
+            ArchitectureKind::VqVae2 => {
+                of(stages!("codes_top", 8, "quantize_t")).chain(of(stages!("codes_bottom", 4, "quantize_b"))).collect()
+            }
         }
     }
 
@@ -100,6 +136,7 @@ impl Architecture {
             ("hidden", self.hidden, 2, 4096),
             ("residual_layers", self.residual_layers, 0, 64),
             ("residual_hidden", self.residual_hidden, 1, 4096),
+            ("stages", self.stages, 1, MAX_STAGES),
         ];
         for (field, found, low, high) in bounds {
             if !(low..=high).contains(&found) {

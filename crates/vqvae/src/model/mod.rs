@@ -96,9 +96,10 @@ impl Model {
         let (k, d) = (config.quantizer.num_codes, config.quantizer.dim);
         let mut given = BTreeMap::new();
         for level in config.architecture.levels() {
-            let codebook =
+            let Some(name) = config.quantizer.kind.codebook_name() else { break };
+            let drawn =
                 draw(&mut named_rng(seed, level.prefix), &(k, d).into(), Init::Randn { mean: 0.0, stdev: 1.0 })?;
-            given.insert(format!("{}.{}", level.prefix, config.quantizer.kind.codebook_name()), codebook);
+            given.insert(format!("{}.{name}", level.prefix), config.quantizer.codebook_of(&drawn)?);
         }
         Self::from_parameters(config, compute, &Parameters::seeded(seed, given, true), "initial weights")
     }

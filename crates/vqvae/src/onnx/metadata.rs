@@ -22,7 +22,7 @@ pub(super) fn entries(
     let config = model.config();
     let (quantizer, normalization) = (&config.quantizer, &config.preprocessing.normalization);
     let stride = model.stride();
-    let levels = config.architecture.levels().iter();
+    let levels = config.architecture.levels().into_iter();
     let levels: Vec<_> = levels.map(|level| json!({"name": level.name, "pixels_per_code": level.stride})).collect();
     let normalized = match normalization_inside {
         true => "inside: pixels are RGB in 0...1",

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use ksom_quantizers::{QuantizerKind, Similarity};
 use prost::Message;
 
 use crate::error::{Error, Result};
@@ -90,6 +91,7 @@ pub fn export(model: &Model, dir: impl AsRef<Path>, options: &ExportOptions) -> 
 /// A weight is not finite in the type that it is to be kept in, the model is larger than the format allows (2 GiB), or
 /// there is not enough memory.
 pub fn files(model: &Model, options: &ExportOptions) -> Result<[OnnxFile; 2]> {
+    check_exportable(model)?;
     // What is kept, and once more while it is written.
     let bytes = 4 * model.parameter_count()? as u64;
     memory::require(bytes.saturating_mul(3), || "exporting the model".to_string())?;
@@ -109,6 +111,20 @@ pub fn files(model: &Model, options: &ExportOptions) -> Result<[OnnxFile; 2]> {
             contents: pack(model, options, decoder_graph(model, &weights, &codebooks, options)?)?,
         },
     ])
+}
+
+/// Refuses quantizers that the graphs do not compute.
+fn check_exportable(model: &Model) -> Result<()> {
+    let (architecture, quantizer) = (&model.config().architecture, &model.config().quantizer);
+    let what = match (quantizer.kind, quantizer.similarity) {
+        _ if architecture.stages > 1 => format!("a residual quantizer of {} stages", architecture.stages),
+        (QuantizerKind::Fsq, _) => "FSQ".into(),
+        (_, Similarity::Cosine) => "a quantizer that compares cosines".into(),
+        _ => return Ok(()),
+    };
+    Err(Error::Invalid(format!(
+        "{what} cannot be exported to ONNX: only quantizers of one stage that compare distances can"
+    )))
 }
 
 /// Sides of pixels.
@@ -147,8 +163,8 @@ fn encoder_graph(
         ArchitectureKind::VqVae2 => vqvae2::encode(&mut graph, &x, architecture, codebooks)?,
     }
     let levels = architecture.levels();
-    for level in levels {
-        graph.output(level.name, DType::I64, &sides(level, levels), &meaning_of_codes(model, level));
+    for level in &levels {
+        graph.output(level.name, DType::I64, &sides(level, &levels), &meaning_of_codes(model, level));
     }
     Ok(graph.finish())
 }
@@ -166,7 +182,7 @@ fn decoder_graph(
     let levels = architecture.levels();
     let codes: Vec<String> = levels
         .iter()
-        .map(|level| graph.input(level.name, DType::I64, &sides(level, levels), &meaning_of_codes(model, level)))
+        .map(|level| graph.input(level.name, DType::I64, &sides(level, &levels), &meaning_of_codes(model, level)))
         .collect();
     let x = match architecture.kind {
         ArchitectureKind::VqVae => vqvae::decode(&mut graph, &codes[0], architecture, &codebooks[0])?,

@@ -27,6 +27,9 @@ pub struct LoggedStep {
     pub reconstruction: f64,
     /// Perplexity of each level's codes in the batch.
     pub perplexity: Vec<f64>,
+    /// Training speed since the step logged before, pauses for validation left out.
+    #[serde(default)]
+    pub images_per_s: Option<f64>,
 }
 
 /// One validation. Where several sets are validated, figures are the means of theirs.

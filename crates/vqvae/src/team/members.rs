@@ -112,6 +112,11 @@ impl Team {
         all.iter().map(|bytes| from_bytes(bytes)).collect()
     }
 
+    /// The bytes of every process, by rank.
+    pub(crate) fn gather_bytes(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+        self.communicator.all_gather(own, self.limit)
+    }
+
     /// What the first process makes, for all.
     pub(crate) fn from_first<T: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
         if self.is_alone() {

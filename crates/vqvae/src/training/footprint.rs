@@ -4,6 +4,7 @@
 //! configuration from bringing the machine to a halt.
 
 use candle_core::Device;
+use ksom_quantizers::QuantizerKind;
 
 use crate::error::Result;
 use crate::model::config::{ArchitectureKind, ModelConfig};
@@ -67,7 +68,8 @@ fn parameters(config: &ModelConfig) -> u128 {
         ArchitectureKind::VqVae2 => 4,
     };
     let codebooks = architecture.levels().len() as u128;
-    let codebook = config.quantizer.num_codes as u128 * config.quantizer.dim as u128;
+    let (k, d) = (config.quantizer.num_codes as u128, config.quantizer.dim as u128);
+    let codebook = if config.quantizer.kind == QuantizerKind::Fsq { 0 } else { k * d };
     let further = 2 * architecture.further_stages() as u128 * 16 * h * h;
     stacks * blocks * (9 * h * r + h * r) + 16 * h * h / 2 + 9 * h * h + further + codebooks * codebook
 }

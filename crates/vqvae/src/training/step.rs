@@ -45,14 +45,15 @@ impl Whole {
 }
 
 /// One training step on a batch [B, 3, H, W] in normalized units: forward, backward, clipping, AdamW, codebook update.
-/// The batch is cut into `accumulate` parts whose gradients add up to that of the whole batch.
+/// The batch is cut into `accumulate` parts whose gradients add up to that of the whole batch. Codebooks that are to be made
+/// of the first batch are made before.
 ///
 /// In a [`Team`](crate::Team) of several processes these are the pictures of this process's part of the batch, and the
 /// step is that of the whole batch on all of them; `accumulate` counts the parts of the whole batch.
 ///
 /// # Errors
 /// `accumulate` is 0 or more than there are pictures; a loss or the gradient's norm is not finite
-/// ([`Error::NotFinite`]); another process has gone; nothing has moved then.
+/// ([`Error::NotFinite`]); another process has gone; nothing has moved then but codebooks that were made of this batch.
 pub fn train_step(
     model: &mut Model,
     optimizer: &mut Optimizer,
@@ -148,7 +149,9 @@ fn step(
     let mut codes_per_picture: Vec<usize> = Vec::new();
     let mut parts = Vec::with_capacity(cut_into);
     // Sent to the device once.
-    for part in &pixels.to_device(&model.compute().device)?.chunk(cut_into, 0)? {
+    let pixels = pixels.to_device(&model.compute().device)?;
+    model.initialize_codebooks(&pixels, cut_into)?;
+    for part in &pixels.chunk(cut_into, 0)? {
         // Parts need not be of one size.
         let share = part.dim(0)? as f64 / whole.batch as f64;
         let found = lead_back(model, part, share)?;

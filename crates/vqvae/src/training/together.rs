@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use ksom_quantizers::Observation;
+use ksom_quantizers::{Observation, Sample};
 
 use crate::error::{Error, Result};
 use crate::team::members::Team;
@@ -56,7 +56,7 @@ impl Sums {
         let mut observations = Vec::with_capacity(self.observations.len());
         for own in self.observations {
             let sums = own.sums().into_iter().map(&mut take).collect::<Result<_>>()?;
-            observations.push(own.with_sums(sums)?);
+            observations.push(with_all_samples(own.with_sums(sums)?, team)?);
         }
         let counts = self.counts.iter().map(&mut take).collect::<Result<_>>()?;
         let losses = next(self.losses.len()).iter().map(|&loss| f64::from(loss)).collect();
@@ -71,4 +71,16 @@ impl Sums {
         }
         Ok(Self { gradients, observations, counts, losses, sides: self.sides, asks: told[2] as usize })
     }
+}
+
+/// With the vectors of all processes for codes without use. All processes have such a sample, or none.
+fn with_all_samples(observation: Observation, team: &Team) -> Result<Observation> {
+    let Some(own) = observation.sample() else { return Ok(observation) };
+    let parts = team.gather_bytes(own.to_bytes())?;
+    let samples = parts.iter().map(|part| Sample::from_bytes(part)).collect::<Result<Vec<_>, _>>()?;
+    let all = samples.into_iter().reduce(Sample::and);
+    Ok(match all {
+        Some(all) => observation.with_sample(all),
+        None => observation,
+    })
 }

@@ -27,6 +27,9 @@ def _quantizer(q: Dict[str, Any]) -> KSOM:
     fields = {key: value for key, value in q.items() if key not in ("kind", "kohonen_cost")}
     if q.get("kind", "ksom") != "ksom":
         raise NotImplementedError(f"{q['kind']} has no module in PyTorch: use ksom's own training")
+    others = [f"{key} = {q[key]}" for key in ("similarity", "estimator", "init", "revive_below") if key in q]
+    if others:
+        raise NotImplementedError(f"{', '.join(others)}: not in PyTorch, use ksom's own training")
     return KSOM(**fields)
 
 
@@ -40,6 +43,9 @@ class Network(nn.Module):
         super().__init__()
         #: The model's ``config.json``.
         self.config = config
+        stages = config["architecture"].get("stages", 1)
+        if stages > 1:
+            raise NotImplementedError(f"a residual quantizer of {stages} stages has no module in PyTorch: use ksom.Model")
 
     @property
     def stride(self) -> int:

@@ -11,9 +11,10 @@ use crate::error::Result;
 use crate::model::config::ModelConfig;
 use crate::model::network::conv::Conv2d;
 use crate::model::network::conv_config::ConvConfig;
+use crate::model::network::quantize::QuantizeLayer;
 use crate::model::network::residual::{ResidualStack, Skip};
 use crate::model::network::tape::Maps;
-use crate::model::network::{Network, QuantizeLayer, Reconstruction};
+use crate::model::network::{Network, Reconstruction};
 use crate::system::compute::Compute;
 
 fn residual_stack(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<ResidualStack> {
@@ -118,7 +119,7 @@ impl VqVae {
         Ok(Self {
             encoder: Encoder::new(config, compute, vb.pp("_encoder"))?,
             pre_vq_conv: Conv2d::new(h, dim, ConvConfig::same(1), compute, vb.pp("_pre_vq_conv"))?,
-            quantize: QuantizeLayer::new(&config.quantizer, compute, vb.pp("_vq_vae"))?,
+            quantize: QuantizeLayer::new(&config.quantizer, config.architecture.stages, compute, vb.pp("_vq_vae"))?,
             decoder: Decoder::new(config, compute, vb.pp("_decoder"))?,
             dtype: vb.dtype(),
         })
@@ -131,24 +132,23 @@ impl VqVae {
 
 impl Network for VqVae {
     fn encode(&self, pixels: &Maps) -> Result<Vec<Tensor>> {
-        Ok(vec![self.quantize.encode(&self.features(pixels)?)?])
+        self.quantize.encode(&self.features(pixels)?)
     }
 
     fn decode(&self, codes: &[Tensor]) -> Result<Maps> {
-        self.decoder.forward(&self.quantize.decode(&codes[0], self.dtype)?)
+        self.decoder.forward(&self.quantize.decode(codes, self.dtype)?)
     }
 
     fn forward(&self, pixels: &Maps, codes: Option<&[Tensor]>) -> Result<Reconstruction> {
-        let codes = codes.map(|codes| &codes[0]);
-        let (quantized, quantizer_loss, level) = self.quantize.forward(&self.features(pixels)?, codes)?;
-        Ok(Reconstruction { pixels: self.decoder.forward(&quantized)?, quantizer_loss, levels: vec![level] })
+        let (quantized, quantizer_loss, levels) = self.quantize.forward(&self.features(pixels)?, codes)?;
+        Ok(Reconstruction { pixels: self.decoder.forward(&quantized)?, quantizer_loss, levels })
     }
 
     fn quantizers(&self) -> Vec<&dyn Quantizer> {
-        vec![self.quantize.quantizer.as_ref()]
+        self.quantize.quantizers().collect()
     }
 
     fn quantizers_mut(&mut self) -> Vec<&mut Box<dyn Quantizer>> {
-        vec![&mut self.quantize.quantizer]
+        self.quantize.quantizers_mut().collect()
     }
 }

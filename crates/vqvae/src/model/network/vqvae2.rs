@@ -11,9 +11,10 @@ use crate::model::config::ModelConfig;
 use crate::model::network::conv::Conv2d;
 use crate::model::network::conv_config::ConvConfig;
 use crate::model::network::layout::Layout;
+use crate::model::network::quantize::QuantizeLayer;
 use crate::model::network::residual::{ResidualStack, Skip};
 use crate::model::network::tape::Maps;
-use crate::model::network::{Network, QuantizeLayer, Reconstruction};
+use crate::model::network::{Network, Reconstruction};
 use crate::system::compute::Compute;
 
 /// Residual blocks numbered from `first` in a sequence of layers.
@@ -98,7 +99,7 @@ impl Decoder {
     }
 }
 
-/// The network. Levels: top (an eighth of the size), then bottom (a quarter).
+/// The network. Levels: top (an eighth of the size), then bottom (a quarter), each with its stages.
 pub(crate) struct VqVae2 {
     enc_b: Encoder,
     enc_t: Encoder,
@@ -109,6 +110,8 @@ pub(crate) struct VqVae2 {
     quantize_b: QuantizeLayer,
     upsample_t: Conv2d,
     dec: Decoder,
+    /// Stages of each level.
+    stages: usize,
     backend: Backend,
     dtype: DType,
 }
@@ -117,16 +120,19 @@ impl VqVae2 {
     pub(crate) fn new(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Result<Self> {
         let (h, dim) = (config.architecture.hidden, config.quantizer.dim);
         let blocks = |name: &str| vb.pp(name).pp("blocks");
+        let quantize =
+            |name: &str| QuantizeLayer::new(&config.quantizer, config.architecture.stages, compute, vb.pp(name));
         Ok(Self {
             enc_b: Encoder::bottom(config, compute, blocks("enc_b"))?,
             enc_t: Encoder::top(config, compute, blocks("enc_t"))?,
             quantize_conv_t: Conv2d::new(h, dim, ConvConfig::same(1), compute, vb.pp("quantize_conv_t"))?,
-            quantize_t: QuantizeLayer::new(&config.quantizer, compute, vb.pp("quantize_t"))?,
+            quantize_t: quantize("quantize_t")?,
             dec_t: Decoder::new(config, dim, &[dim], compute, blocks("dec_t"))?,
             quantize_conv_b: Conv2d::new(dim + h, dim, ConvConfig::same(1), compute, vb.pp("quantize_conv_b"))?,
-            quantize_b: QuantizeLayer::new(&config.quantizer, compute, vb.pp("quantize_b"))?,
+            quantize_b: quantize("quantize_b")?,
             upsample_t: Conv2d::new(dim, dim, ConvConfig::doubling(), compute, vb.pp("upsample_t"))?,
             dec: Decoder::new(config, dim + dim, &[h / 2, 3], compute, blocks("dec"))?,
+            stages: config.architecture.stages,
             backend: compute.backend,
             dtype: vb.dtype(),
         })
@@ -154,36 +160,38 @@ impl VqVae2 {
 impl Network for VqVae2 {
     fn encode(&self, pixels: &Maps) -> Result<Vec<Tensor>> {
         let (bottom, top) = self.top_features(pixels)?;
-        let codes_top = self.quantize_t.encode(&top)?;
-        let quantized_top = self.quantize_t.decode(&codes_top, self.dtype)?;
-        let codes_bottom = self.quantize_b.encode(&self.bottom_features(&bottom, &quantized_top)?)?;
-        Ok(vec![codes_top, codes_bottom])
+        let mut codes = self.quantize_t.encode(&top)?;
+        let quantized_top = self.quantize_t.decode(&codes, self.dtype)?;
+        codes.extend(self.quantize_b.encode(&self.bottom_features(&bottom, &quantized_top)?)?);
+        Ok(codes)
     }
 
     fn decode(&self, codes: &[Tensor]) -> Result<Maps> {
-        let quantized_top = self.quantize_t.decode(&codes[0], self.dtype)?;
-        let quantized_bottom = self.quantize_b.decode(&codes[1], self.dtype)?;
+        let (top, bottom) = codes.split_at(self.stages);
+        let quantized_top = self.quantize_t.decode(top, self.dtype)?;
+        let quantized_bottom = self.quantize_b.decode(bottom, self.dtype)?;
         self.pictures(&quantized_top, &quantized_bottom)
     }
 
     fn forward(&self, pixels: &Maps, codes: Option<&[Tensor]>) -> Result<Reconstruction> {
-        let level = |i: usize| codes.map(|codes| &codes[i]);
+        let (codes_top, codes_bottom) = codes.map(|codes| codes.split_at(self.stages)).unzip();
         let (bottom, top) = self.top_features(pixels)?;
-        let (quantized_top, loss_top, level_top) = self.quantize_t.forward(&top, level(0))?;
+        let (quantized_top, loss_top, mut levels) = self.quantize_t.forward(&top, codes_top)?;
         let bottom = self.bottom_features(&bottom, &quantized_top)?;
-        let (quantized_bottom, loss_bottom, level_bottom) = self.quantize_b.forward(&bottom, level(1))?;
+        let (quantized_bottom, loss_bottom, of_bottom) = self.quantize_b.forward(&bottom, codes_bottom)?;
+        levels.extend(of_bottom);
         Ok(Reconstruction {
             pixels: self.pictures(&quantized_top, &quantized_bottom)?,
             quantizer_loss: (loss_top + loss_bottom)?,
-            levels: vec![level_top, level_bottom],
+            levels,
         })
     }
 
     fn quantizers(&self) -> Vec<&dyn Quantizer> {
-        vec![self.quantize_t.quantizer.as_ref(), self.quantize_b.quantizer.as_ref()]
+        self.quantize_t.quantizers().chain(self.quantize_b.quantizers()).collect()
     }
 
     fn quantizers_mut(&mut self) -> Vec<&mut Box<dyn Quantizer>> {
-        vec![&mut self.quantize_t.quantizer, &mut self.quantize_b.quantizer]
+        self.quantize_t.quantizers_mut().chain(self.quantize_b.quantizers_mut()).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Fields of a recipe that are set one by one, and shapes that are found for what a recipe leaves open.
 
-use ksom_quantizers::Grid;
+use ksom_quantizers::{Grid, fsq_levels};
 use toml::{Table, Value};
 
 /// Writes one override into the table. The value is TOML, or a string where it is not.
@@ -38,8 +38,10 @@ fn section_of(table: &Table, field: &str) -> std::result::Result<String, String>
     match sections[..] {
         [section] => Ok(section.clone()),
         // Fields that a recipe may leave out.
-        [] if field == "grid" => Ok("quantizer".into()),
-        [] if field == "downsample" => Ok("architecture".into()),
+        [] if ["grid", "levels", "similarity", "estimator", "init", "revive_below"].contains(&field) => {
+            Ok("quantizer".into())
+        }
+        [] if ["stages", "downsample"].contains(&field) => Ok("architecture".into()),
         [] if ["size", "resize", "valid_images", "judged_fraction"].contains(&field) => Ok("data".into()),
         [] if ["patience", "only", "restart_neighborhood", "schedule", "warmup_steps", "loss_color", "loss_coarse"]
             .contains(&field) =>
@@ -62,19 +64,50 @@ fn fields(table: &Table) -> Vec<String> {
         .collect()
 }
 
-/// Turns `grid_dims` into the automatic shape, unless a shape is given.
+/// Turns `grid_dims` into the automatic shape, unless a shape is given. With FSQ the grid is made of the levels, given as
+/// `levels` or as `grid` or found by the number of codes, and there are as many dimensions; and it has no neighborhood, nor
+/// has SimVQ.
 pub(crate) fn settle_grid(table: &mut Table) -> std::result::Result<(), String> {
     let Some(quantizer) = table.get_mut("quantizer").and_then(Value::as_table_mut) else { return Ok(()) };
-    let Some(dims) = quantizer.remove("grid_dims") else { return Ok(()) };
-    if quantizer.contains_key("grid") {
-        return Ok(());
+    let kind = quantizer.get("kind").and_then(Value::as_str).unwrap_or_default().to_string();
+    if ["fsq", "sim_vq"].contains(&kind.as_str()) {
+        quantizer.insert("neighborhood".into(), Value::String("none".into()));
     }
+    let dims = quantizer.remove("grid_dims");
+    if kind == "fsq" {
+        return settle_levels(quantizer);
+    }
+    let (Some(dims), None) = (dims, quantizer.get("grid")) else { return Ok(()) };
     let whole = |value: Option<&Value>| value.and_then(Value::as_integer).and_then(|v| usize::try_from(v).ok());
     let (Some(num_codes), Some(dims)) = (whole(quantizer.get("num_codes")), whole(Some(&dims))) else {
         return Err("quantizer.num_codes and quantizer.grid_dims must be whole numbers".into());
     };
     let grid = Grid::auto(num_codes, dims).map_err(|error| error.to_string())?;
-    let shape = grid.shape().iter().map(|&side| Value::Integer(side as i64)).collect();
-    quantizer.insert("grid".to_string(), Value::Array(shape));
+    quantizer.insert("grid".to_string(), list(grid.shape()));
     Ok(())
+}
+
+fn settle_levels(quantizer: &mut Table) -> std::result::Result<(), String> {
+    let whole = |value: &Value| value.as_integer().and_then(|v| usize::try_from(v).ok());
+    let given = quantizer.remove("levels");
+    let levels: Vec<usize> = match given.as_ref().or_else(|| quantizer.get("grid")) {
+        Some(levels) => {
+            let levels: Option<Vec<usize>> = levels.as_array().and_then(|levels| levels.iter().map(whole).collect());
+            levels.ok_or("quantizer.levels must be a list of whole numbers")?
+        }
+        None => {
+            let num_codes = quantizer.get("num_codes").and_then(whole);
+            let num_codes = num_codes.ok_or("quantizer.num_codes must be a whole number")?;
+            fsq_levels(num_codes).map_err(|error| error.to_string())?
+        }
+    };
+    let product = levels.iter().try_fold(1i64, |product, &level| product.checked_mul(level as i64)).unwrap_or(i64::MAX);
+    quantizer.insert("num_codes".into(), Value::Integer(product));
+    quantizer.insert("dim".into(), Value::Integer(levels.len() as i64));
+    quantizer.insert("grid".into(), list(&levels));
+    Ok(())
+}
+
+fn list(numbers: &[usize]) -> Value {
+    Value::Array(numbers.iter().map(|&number| Value::Integer(number as i64)).collect())
 }
