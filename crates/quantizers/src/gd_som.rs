@@ -45,7 +45,7 @@ impl GdSom {
     /// With the counts h and A without its diagonal, which contributes nothing, these are sums over codes, not samples:
     /// κ/N · Σ_j h_j Σ_k A_jk ‖w_k − w_j‖² = κ/N · (Σ_k (A h)_k |w_k|² − 2 Σ_k w_k·(A h w)_k + Σ_j h_j (A 1)_j |w_j|²).
     fn codebook_losses(&self, sums: &Tensor, counts: &Tensor, rows: usize) -> Result<(Tensor, Option<Tensor>)> {
-        let Parts { config, neighborhood, backend, codebook, counter } = &self.parts;
+        let Parts { config, neighborhood, backend, codebook, counter, .. } = &self.parts;
         let w = codebook.tensor();
         let h = counts.unsqueeze(1)?;
         let mean = 2.0 / (rows * config.dim) as f64;
