@@ -157,6 +157,7 @@ fn tokens_become_a_data_set() {
         "`codes` 8×8",
         "load_dataset(\"owner/tokens\"",
         "**/*.parquet",
+        "array2_d: {shape: [8, 8], dtype: uint16}",
     ] {
         assert!(card.contains(text), "{text}: {card}");
     }

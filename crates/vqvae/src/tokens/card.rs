@@ -34,6 +34,7 @@ pub fn token_card(
     card += "tags:\n- vq-vae\n- image-tokens\n- ksom\n";
     if manifest.form == TokenForm::Parquet {
         card += "configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: \"**/*.parquet\"\n";
+        card += &features(manifest);
     }
     let name = repository.rsplit('/').next().unwrap_or(repository);
     // Writing to a string does not fail.
@@ -73,4 +74,26 @@ pub fn token_card(
     card += "\nBack to pictures: `ksom decode FILES -o pictures/";
     card += &format!(" --model {}`\n", manifest.model);
     Ok(card)
+}
+
+/// The columns as Python's `datasets` keeps them, where codes have one shape, which Parquet itself cannot say.
+fn features(manifest: &Manifest) -> String {
+    let Some(shapes) = &manifest.shapes else { return String::new() };
+    let mut columns = vec![("key".to_string(), "string".to_string())];
+    for (level, [h, w]) in manifest.levels.iter().zip(shapes) {
+        let suffix = level.strip_prefix("codes").unwrap_or_default();
+        let codes = format!("{{array2_d: {{shape: [{h}, {w}], dtype: {}}}}}", manifest.code_type);
+        columns.push((level.clone(), codes));
+        columns.extend(["height", "width"].map(|side| (format!("{side}{suffix}"), "int32".to_string())));
+    }
+    let others = [
+        ("image_height", "int32"),
+        ("image_width", "int32"),
+        ("label", "int64"),
+        ("json", "string"),
+        ("txt", "string"),
+    ];
+    columns.extend(others.map(|(name, dtype)| (name.to_string(), dtype.to_string())));
+    let lines = columns.into_iter().map(|(name, dtype)| format!("  - name: {name}\n    dtype: {dtype}\n"));
+    format!("dataset_info:\n  features:\n{}", lines.collect::<String>())
 }
