@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor};
 use ksom_datasets::Normalization;
-use ksom_quantizers::QuantizerConfig;
+use ksom_quantizers::{QuantizerConfig, Similarity};
 use prost::Message;
 
 use super::layers::CODES_AT_A_TIME;
@@ -26,6 +26,22 @@ fn model(architecture: Architecture, num_codes: usize) -> Model {
 fn models() -> [Model; 3] {
     let deep = Architecture { residual_layers: 3, ..Architecture::vqvae2() };
     [model(Architecture::vqvae(), 32), model(deep, 16), model(Architecture::vqvae2(), CODES_AT_A_TIME + 100)]
+}
+
+/// Every kind of quantizer, and stages of them.
+fn kinds() -> Vec<Model> {
+    let cosine = QuantizerConfig { similarity: Similarity::Cosine, ..QuantizerConfig::ksom(20, 10) };
+    let fsq = QuantizerConfig::fsq(&[8, 5, 4]);
+    let kinds = [(cosine.clone(), 1), (cosine, 2), (fsq.clone(), 1), (fsq, 3), (QuantizerConfig::sim_vq(20, 10), 1)];
+    let both = [Architecture::vqvae(), Architecture::vqvae2()];
+    let all = kinds.into_iter().chain([(QuantizerConfig::ksom(CODES_AT_A_TIME + 9, 10), 3)]);
+    all.flat_map(|(quantizer, stages)| {
+        both.clone().map(|architecture| {
+            let architecture = Architecture { hidden: 12, residual_hidden: 6, stages, ..architecture };
+            Model::init(&ModelConfig::new(architecture, quantizer.clone()), 5, &Compute::cpu()).unwrap()
+        })
+    })
+    .collect()
 }
 
 fn exported(model: &Model, options: &ExportOptions) -> [ModelProto; 2] {
@@ -58,7 +74,7 @@ fn whole(tensor: &Tensor) -> Vec<i64> {
 /// What the graphs compute is what the model computes.
 #[test]
 fn graphs_give_the_models_codes_and_pixels() {
-    for model in models() {
+    for model in models().into_iter().chain(kinds()) {
         let levels = model.config().architecture.levels();
         for normalization in [true, false] {
             let options = ExportOptions { normalization, ..ExportOptions::default() };
