@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::model::config::Level;
 
 impl Graph<'_> {
-    /// Maps [N, D, h, w] → the codes [N, h, w] of each stage, the values that are named as their levels; with `quantized`,
-    /// the sum of their vectors, as maps.
+    /// Maps [N, D, h, w] → the codes [N, h, w] of each stage, the values that are named as their levels. Gives the sum of
+    /// their vectors, as maps, if it is `quantized` that is wanted; else the last codes.
     pub(super) fn quantize(
         &mut self,
         x: &str,
@@ -25,7 +25,7 @@ impl Graph<'_> {
             let codes = self.search(&rest, level, codebook)?;
             let is_last = number + 1 == stages.len();
             if is_last && !quantized {
-                break;
+                return Ok(codes);
             }
             let vectors = self.vectors(&codes, level, codebook)?;
             if !is_last {

@@ -218,7 +218,7 @@ fn inputs_and_outputs_are_as_documented() {
 /// Every value is made once, before it is used, and none in vain; weights are those of the checkpoint.
 #[test]
 fn graphs_are_whole() {
-    for model in models() {
+    for model in models().into_iter().chain(kinds()) {
         for precision in [Precision::F32, Precision::HalfWeights, Precision::Half] {
             let options = ExportOptions { precision, ..ExportOptions::default() };
             let state = model.state().unwrap();
