@@ -111,12 +111,69 @@ def run(ksom, model, folder, token):
     made = command("push", "--space", "owner/made")
     check("ksom pushes into a Space that Python made", not made["created"] and len(made["files"]) == len(paths) - 2)
 
+    # Data sets, both ways.
+    data(command, api, folder)
+
     # One cache for both.
     info = command("info", "owner/from-ksom", home="python", HF_HUB_OFFLINE="1")
     check("ksom uses Python's cache offline", info["commit"] == pushed["commit"])
     found = snapshot_download("owner/from-python", cache_dir=folder / "ksom" / "hub", local_files_only=True)
     check("Python uses ksom's cache offline", same(found, source))
     check("no token in either cache", not any(token in text for text in texts(folder)))
+
+
+def data(command, api, folder):
+    """A data set from Python to ksom, and tokens from ksom to Python."""
+    import io
+    import tarfile
+
+    from huggingface_hub import snapshot_download
+    from PIL import Image
+
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        print(f"SKIPPED  data sets: {error}")
+        return
+
+    def png(number):
+        file = io.BytesIO()
+        Image.new("RGB", (32, 32), (number * 9, 255 - number * 9, 80)).save(file, "png")
+        return file.getvalue()
+
+    source = folder / "data set"
+    (source / "plain_text").mkdir(parents=True)
+    for split, numbers in [("train", range(20)), ("test", range(20, 25))]:
+        images = [{"bytes": png(number), "path": None} for number in numbers]
+        table = pyarrow.table({"img": images, "label": [number % 10 for number in numbers]})
+        pyarrow.parquet.write_table(table, source / "plain_text" / f"{split}-00000-of-00001.parquet")
+    api.create_repo("owner/data", repo_type="dataset")
+    api.upload_folder(repo_id="owner/data", folder_path=source, repo_type="dataset")
+    tiny = [part for field in ["hidden=8", "residual_layers=1", "residual_hidden=4", "num_codes=16", "dim=8", "batch_size=4"] for part in ["--set", field]]
+    command("train", "--recipe", "cifar10", "--data", "hub:owner/data", "--out", folder / "trained", "--steps", "2", *tiny)
+    files = ["plain_text/test-00000-of-00001.parquet", "plain_text/train-00000-of-00001.parquet"]
+    found = Path(snapshot_download("owner/data", repo_type="dataset", cache_dir=folder / "ksom" / "hub", local_files_only=True))
+    check("Python uses the data set in ksom's cache", all((found / name).read_bytes() == (source / name).read_bytes() for name in files))
+    check("by the same commit", found.name == api.dataset_info("owner/data").sha)
+
+    (folder / "shards").mkdir()
+    with tarfile.open(folder / "shards" / "000.tar", "w") as tar:
+        for number in range(10):
+            info = tarfile.TarInfo(f"{number:03}.png")
+            info.size = len(png(number))
+            tar.addfile(info, io.BytesIO(png(number)))
+    command("encode", folder / "shards", "-o", folder / "tokens", "--size", "32x32", "--model", "cifar10-ksom")
+    pushed = command("push-data", folder / "tokens", "owner/tokens", "--license", "cc0-1.0")
+    found = Path(snapshot_download("owner/tokens", repo_type="dataset"))
+    same = all((found / path.name).read_bytes() == path.read_bytes() for path in (folder / "tokens").iterdir())
+    check("Python downloads the tokens that ksom pushed", same and found.name == pushed["commits"][-1])
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard.load("owner/tokens").data.to_dict()
+    check("their card is parsed", card["license"] == "cc0-1.0" and card["configs"][0]["data_files"][0]["path"] == "**/*.parquet")
+    columns = {column["name"]: column["dtype"] for column in card["dataset_info"]["features"]}
+    check("and says their shape", columns["codes"] == {"array2_d": {"shape": [8, 8], "dtype": "uint16"}})
 
 
 def texts(folder):

@@ -13,8 +13,10 @@ processes=${2:-2}
 ksom=${KSOM:-target/release/ksom}
 RANDOM=${SEED:-1}
 [ -x "$ksom" ] || { echo "$ksom is missing: cargo build --release --features mpi" >&2; exit 1; }
-ksom=$(realpath "$ksom")
 work=$(mktemp -d)
+# By this name its processes are found.
+cp "$ksom" "$work/ksom"
+ksom=$work/ksom
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
@@ -36,7 +38,7 @@ for seed in range(40):
     png(f"data/{seed:02}.png", seed)
 P
 # Steps enough that the kills come before the end.
-steps=$((kills * 150))
+steps=$((kills * 600))
 recipe=(--recipe cifar10 --data data --steps "$steps" --set hidden=8 --set residual_layers=1 --set residual_hidden=4
     --set num_codes=16 --set dim=8 --set batch_size=8 --set log_every=10 --set validate_every=200 --set checkpoint_every=20)
 "${launch[@]}" -n "$processes" "$ksom" train --out undisturbed -q "${recipe[@]}" >/dev/null
@@ -56,11 +58,14 @@ while :; do
     if [ "$killed" -lt "$kills" ]; then
         sleep "0.$((RANDOM % 8 + 1))"
         sleep "0.$((RANDOM % 10))"
+        # In the order of ranks.
+        mapfile -t started < <(pgrep -P "$launcher" -x ksom | sort -n)
+        victims=
+        [ ${#started[@]} = 0 ] || victims=${started[$((RANDOM % ${#started[@]}))]}
         case $((RANDOM % 4)) in
-        0) victims=$(pgrep -P "$launcher" -x ksom | sort -n | head -1) name=KILL ;;
-        1) victims=$(pgrep -P "$launcher" -x ksom | sort -n | tail -1) name=KILL ;;
-        2) victims=$(pgrep -P "$launcher" -x ksom | shuf -n 1 --random-source=<(yes "$RANDOM")) name=TERM ;;
-        3) victims=$launcher name=TERM ;;
+        0 | 1) name=KILL ;;
+        2) name=TERM ;;
+        3) name=TERM victims=$launcher ;;
         esac
         if [ -n "$victims" ] && kill -s "$name" $victims 2>/dev/null; then
             killed=$((killed + 1))

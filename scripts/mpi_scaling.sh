@@ -4,14 +4,16 @@
 #   scripts/mpi_scaling.sh DATA [STEPS]
 #
 # KSOM is the program (built with `--features mpi`). DATA as for --data; with batches of 256 of the recipe cifar10, both
-# networks. Rates are the medians of three runs in alternation; communication is that of the fastest sum, for which
-# processes hardly waited for each other.
+# networks (or NETWORKS, of vqvae and vqvae2). A run's rate is the median of its steps, and each setup's the best of RUNS
+# runs in alternation, since whatever else the machine does only makes it slower; communication is that of the fastest
+# sum, for which processes hardly waited for each other.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1
 steps=${2:-12}
 ksom=${KSOM:-target/release/ksom}
 runs=${RUNS:-3}
+read -ra networks <<<"${NETWORKS:-vqvae vqvae2}"
 [ -x "$ksom" ] || { echo "$ksom is missing: cargo build --release --features mpi" >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -38,24 +40,24 @@ P
 }
 
 cores=$(nproc)
-for network in vqvae vqvae2; do
+for network in "${networks[@]}"; do
     : >"$work/$network"
     for _ in $(seq "$runs"); do
         for setup in "1 1" "1 $cores" "$cores 1"; do
-            echo "$setup $(one "$network" $setup)" >>"$work/$network"
+            echo "$setup $(one "$network" $setup)" | tee -a "$work/$network" >&2
         done
     done
 done
-python3 - "$work/vqvae" "$work/vqvae2" "$cores" <<'P'
+python3 - "$cores" "${networks[@]/#/$work/}" <<'P'
 import statistics, sys
-cores = int(sys.argv[3])
-for path in sys.argv[1:3]:
+cores = int(sys.argv[1])
+for path in sys.argv[2:]:
     name = path.rsplit("/", 1)[1]
     found = {}
     for line in open(path):
         processes, threads, *numbers = line.split()
         found.setdefault((int(processes), int(threads)), []).append([float(n) for n in numbers])
-    rate = {k: statistics.median(n[0] for n in v) for k, v in found.items()}
+    rate = {k: max(n[0] for n in v) for k, v in found.items()}
     print(f"\n{name}, batch 256\nprocesses  threads each  images/s")
     for (processes, threads), r in sorted(rate.items()):
         print(f"{processes:9}  {threads:12}  {r:8.1f}")

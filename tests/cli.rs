@@ -30,6 +30,9 @@ mod hub;
 #[cfg(feature = "hub")]
 #[path = "cli/hub_cache.rs"]
 mod hub_cache;
+#[cfg(all(feature = "hub", feature = "shards"))]
+#[path = "cli/hub_data.rs"]
+mod hub_data;
 #[cfg(feature = "hub")]
 #[path = "cli/hub_faults.rs"]
 mod hub_faults;

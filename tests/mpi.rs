@@ -200,6 +200,36 @@ fn parts(run: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "part")).collect()
 }
 
+/// How many threads of a process share its computations out.
+#[cfg(target_os = "linux")]
+fn threads_of(process: u32) -> usize {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    let computes = |name: &String| {
+        let number = name.trim().strip_prefix("ksom-");
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    names.filter(computes).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn processes_that_share_a_computer_share_its_cores() {
+    let mut space = Workspace::new();
+    space.data(20);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    for (asked, expected) in [("", (cores / 2).max(1)), ("3", 3)] {
+        space.set("RAYON_NUM_THREADS", asked);
+        let run = format!("run{asked}");
+        let started = Started::new(&space, 2, &train(&run, LONG), &run);
+        let found: Vec<usize> = started.ranks.iter().map(|&rank| threads_of(rank)).collect();
+        signal(started.child.id(), "-TERM");
+        started.ends();
+        // One of them is the program's own thread, which may take part.
+        assert!(found.iter().all(|&count| count == expected || count + 1 == expected), "{found:?} of {expected}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_killed_process_takes_all_with_it_and_the_rest_is_taken_up() {
@@ -303,6 +333,6 @@ fn a_picture_that_one_process_cannot_read_is_named_once() {
     let whole = ["--set", "normalization=half", "--set", "checkpoint_every=1"];
     let finished = space.finish(&mut mpirun(&space, 3, &[&train("run", "60")[..], &whole].concat()));
     assert_one_message(&finished, "007.png");
-    let skipping = [&train("run-2", "60")[..], &whole, &["--skip-unreadable"]].concat();
+    let skipping = [&train("run-2", "60")[..], &whole, &["--skip-unreadable", "--cache", "decoded"]].concat();
     assert!(ok(&space, 3, &skipping).stderr.matches("warning: left out").count() <= 1);
 }

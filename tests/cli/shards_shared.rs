@@ -150,3 +150,54 @@ fn processes_that_are_killed_lose_nothing() {
         assert_eq!(report(&space, &format!("shared/{number:03}.json"))["pictures"], 40);
     }
 }
+
+#[test]
+fn training_streams_from_shards_and_goes_on_within_them() {
+    let space = Workspace::new();
+    three_shards(&space);
+    for number in 3..7 {
+        std::fs::write(space.path(&format!("shards/{number:03}.tar")), shard(4 * number..4 * number + 4)).unwrap();
+    }
+    std::fs::create_dir(space.path("parts")).unwrap();
+    for (name, numbers) in [("train-0", 0..12), ("train-1", 12..20), ("val-0", 20..24)] {
+        std::fs::write(space.path(&format!("parts/{name}.tar")), shard(numbers)).unwrap();
+    }
+    let train = |data: &'static str, out: &'static str, steps: &'static str| {
+        [&["train", "--data", data, "--out", out, "--steps", steps], &crate::support::TINY[..]].concat()
+    };
+    let weights = |out: &str| std::fs::read(space.path(out).join("training.safetensors")).unwrap();
+    // 28 pictures in batches of 4: the sixth step is well within the second epoch.
+    space.ok(&train("wds:shards", "whole", "9"));
+    space.ok(&train("wds:shards", "halves", "4"));
+    space.ok(&["train", "--out", "halves", "--resume", "--steps", "9"]);
+    assert!(weights("whole") == weights("halves"), "a resumed training learned from other pictures");
+    // A pattern is the same data set, a bare one too; another seed reads another order.
+    space.ok(&train("shards/*.tar*", "pattern", "9"));
+    assert!(weights("whole") == weights("pattern"));
+    // Shards say their part by their names.
+    let finished = space.ok(&train("wds:parts/{train-0,train-1,val-0}.tar", "parts", "3"));
+    assert!(finished.stderr.contains("20 images to train on, 4 to validate on"), "{}", finished.stderr);
+    let labels = space.json(&["eval", "--data", "wds:parts", "--model", "parts", "--part", "valid"]);
+    assert!(labels["pictures"].as_str().unwrap_or_default().starts_with('4'), "{labels}");
+    // A cut shard is refused when it is opened, not in the middle of an epoch.
+    let whole = std::fs::read(space.path("shards/004.tar")).unwrap();
+    std::fs::write(space.path("shards/004.tar"), &whole[..whole.len() / 2]).unwrap();
+    assert!(space.fails(&train("wds:shards", "cut", "3")).contains("cut short"));
+}
+
+#[test]
+fn a_folder_of_many_files_lists_in_seconds() {
+    const FILES: usize = 20_000;
+    let space = Workspace::new();
+    let one = crate::shards::png(&crate::support::picture(4, 4, 1));
+    std::fs::create_dir(space.path("many")).unwrap();
+    for number in 0..FILES {
+        std::fs::write(space.path(&format!("many/{number:06}.png")), &one).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    // Listed, and then refused: the crop is larger than the first picture.
+    let error = space.fails(&["encode", "many", "-o", "x.safetensors", "--crop", "8x8", "--model", "cifar10-ksom"]);
+    assert!(error.contains("too small"), "{error}");
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(20), "{FILES} files took {took:?}");
+}

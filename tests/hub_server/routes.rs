@@ -11,6 +11,10 @@ use super::{lfs, refusal};
 /// What stands before the name of a Space in addresses and in the store.
 const SPACES: &str = "spaces/";
 
+/// The same of a data set, and how many files a page of its listing has.
+const DATASETS: &str = "datasets/";
+const PAGE: usize = 3;
+
 /// Answers a request.
 pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response {
     let Some(who) = Who::from_header(request.header("authorization")) else {
@@ -22,6 +26,9 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
         ["api", "spaces", rest @ ..] => (SPACES, [&["api", "models"], rest].concat()),
         ["spaces", rest @ ..] => (SPACES, rest.to_vec()),
         ["cdn", "spaces", rest @ ..] => (SPACES, [&["cdn"], rest].concat()),
+        ["api", "datasets", rest @ ..] => (DATASETS, [&["api", "models"], rest].concat()),
+        ["datasets", rest @ ..] => (DATASETS, rest.to_vec()),
+        ["cdn", "datasets", rest @ ..] => (DATASETS, [&["cdn"], rest].concat()),
         _ => ("", path),
     };
     match (request.method.as_str(), path.as_slice()) {
@@ -37,7 +44,8 @@ pub fn answer(request: &Request, store: &mut Store, endpoint: &str) -> Response 
             with(store, who, (kind, owner, name), |r| info(r, owner, name, revision))
         }
         ("GET", ["api", "models", owner, name, "tree", revision]) => {
-            with(store, who, (kind, owner, name), |r| tree(r, revision))
+            let all = with(store, who, (kind, owner, name), |r| tree(r, revision));
+            if kind == DATASETS { page(request, all, endpoint) } else { all }
         }
         ("GET" | "HEAD", [owner, name, "resolve", revision, file @ ..]) => {
             let id = format!("{kind}{owner}/{name}");
@@ -126,6 +134,22 @@ fn tree(repository: &Repository, revision: &str) -> Response {
     Response::json(200, &json!(entries))
 }
 
+/// A part of a listing, and where the next one is.
+fn page(request: &Request, all: Response, endpoint: &str) -> Response {
+    let Ok(Value::Array(entries)) = serde_json::from_slice(&all.body) else { return all };
+    if !request.query.contains("recursive=true") && !request.query.contains("recursive=True") {
+        return refusal(400, "", "the files of a data set lie in folders: ask for all of them");
+    }
+    let from = request.query.split("cursor=").nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let part: Vec<&Value> = entries.iter().skip(from).take(PAGE).collect();
+    let response = Response::json(200, &json!(part));
+    if from + PAGE >= entries.len() {
+        return response;
+    }
+    let next = format!("{endpoint}/{}?recursive=true&cursor={}", request.path.join("/"), from + PAGE);
+    response.with("Link", format!("<{next}>; rel=\"next\""))
+}
+
 fn resolve(
     request: &Request,
     repository: &Repository,
@@ -178,6 +202,7 @@ fn create_repository(request: &Request, store: &mut Store, who: Who, endpoint: &
     let kind = match (body["type"].as_str(), body["sdk"].as_str()) {
         (None | Some("model"), None) => "",
         (Some("space"), Some("static")) => SPACES,
+        (Some("dataset"), None) => DATASETS,
         (Some("space"), sdk) => return refusal(400, "", &format!("a Space needs an sdk that is known, not {sdk:?}")),
         (kind, _) => return refusal(400, "", &format!("this Hub has no {kind:?}")),
     };

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{OWNER_TOKEN, READER_TOKEN};
 
 /// Files whose names end so are stored as large ones.
-const LARGE: &str = ".safetensors";
+const LARGE: [&str; 3] = [".safetensors", ".parquet", ".tar"];
 
 /// Everything that the server holds.
 #[derive(Default)]
@@ -156,7 +156,7 @@ impl Store {
 }
 
 pub fn is_large(path: &str) -> bool {
-    path.ends_with(LARGE)
+    LARGE.iter().any(|ending| path.ends_with(ending))
 }
 
 fn git_oid(bytes: &[u8]) -> String {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use ksom_datasets::DatasetError;
 use ksom_vqvae::Error;
 
+use crate::processes;
+
 /// What helps where a picture of a data set cannot be read.
 const LEAVE_OUT: &str = "--skip-unreadable leaves out pictures that cannot be read";
 
@@ -19,6 +21,7 @@ pub fn on(error: &anyhow::Error) -> Option<Cow<'static, str>> {
         Error::Data(DatasetError::Io { path, .. }) if path.is_file() => LEAVE_OUT,
         Error::NoModel { .. } => "`ksom list` names known models",
         Error::NoTraining { .. } => "start the training without --resume",
+        Error::TrainingExists { .. } | Error::Busy { .. } if let Some(advice) = processes::advice() => advice,
         Error::TrainingExists { .. } => "resume it with --resume, or choose another folder",
         Error::NoData { .. } => "or name some with --data",
         Error::NoPictures { .. } => "name their new place with --data",

@@ -40,6 +40,8 @@ pub enum Command {
     List(list::ListArgs),
     Pull(pull::PullArgs),
     Push(push::PushArgs),
+    #[cfg(feature = "shards")]
+    PushData(crate::commands::push_data::PushDataArgs),
     Convert(convert::ConvertArgs),
     Export(export::ExportArgs),
 }

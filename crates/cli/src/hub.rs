@@ -39,6 +39,18 @@ pub fn push(package: &Package, name: &HubName, options: &PushOptions, console: &
     Ok(ksom_vqvae::Hub::from_env()?.push(package, name, options, &mut |event| transfer.tell(event))?)
 }
 
+/// What a data set's branch has of some files: their sizes and hashes.
+#[cfg(all(feature = "hub", feature = "shards"))]
+pub fn data_files(name: &HubName, paths: &[String], console: &Console) -> Result<Vec<Option<(u64, String)>>> {
+    let transfer = crate::transfer::Transfer::new(console);
+    Ok(ksom_vqvae::Hub::from_env()?.data_files(name, paths, &mut |event| transfer.tell(event))?)
+}
+
+#[cfg(all(not(feature = "hub"), feature = "shards"))]
+pub fn data_files(_: &HubName, _: &[String], _: &Console) -> Result<Vec<Option<(u64, String)>>> {
+    bail!(LEFT_OUT)
+}
+
 /// What was pulled by others can be used nevertheless.
 #[cfg(not(feature = "hub"))]
 pub fn pull(name: &HubName, _: &Console) -> Result<HubModel> {
@@ -53,4 +65,4 @@ pub fn push(_: &Package, _: &HubName, _: &PushOptions, _: &Console) -> Result<Pu
 }
 
 #[cfg(not(feature = "hub"))]
-const LEFT_OUT: &str = "this ksom was built without the feature `hub`, so it uses the Hub's cache but no network: build it with the feature";
+pub const LEFT_OUT: &str = "this ksom was built without the feature `hub`, so it uses the Hub's cache but no network: build it with the feature";

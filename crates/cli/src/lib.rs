@@ -9,6 +9,7 @@ mod before_after;
 mod command_line;
 mod commands;
 mod console;
+mod data;
 mod evaluated;
 mod experiment_progress;
 #[cfg(feature = "explore")]
@@ -98,6 +99,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::List(args) => output::print(&commands::list::run(args)?, &settings),
         Command::Pull(args) => output::print(&commands::pull::run(args, &settings)?, &settings),
         Command::Push(args) => output::print(&commands::push::run(args, &settings)?, &settings),
+        #[cfg(feature = "shards")]
+        Command::PushData(args) => output::print(&commands::push_data::run(args, &settings)?, &settings),
         Command::Convert(args) => output::print(&commands::convert::run(args, &settings)?, &settings),
         Command::Export(args) => output::print(&commands::export::run(args, &settings)?, &settings),
     }

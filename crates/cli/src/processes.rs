@@ -21,6 +21,16 @@ fn number(variables: &[&str]) -> Option<usize> {
     variables.iter().find_map(|name| std::env::var(name).ok()?.trim().parse().ok())
 }
 
+/// What to do where several processes were started together and do not know of each other, so that each trains alone.
+pub fn advice() -> Option<&'static str> {
+    let together = number(&["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"]).is_some_and(|count| count > 1);
+    let advice = match cfg!(feature = "mpi") {
+        true => "several processes were started, which MPI does not bring together: try `srun --mpi=pmix` or `mpirun`",
+        false => "several processes were started, but this ksom trains in one: build it with `--features mpi`",
+    };
+    (together && team().is_none()).then_some(advice)
+}
+
 /// Which of the processes on this host this is, if several were started.
 pub fn local_rank() -> Option<usize> {
     number(&LOCAL_RANKS).filter(|_| local_size() > 1)
@@ -102,8 +112,6 @@ pub fn join() -> Result<Team> {
 
 #[cfg(feature = "mpi")]
 fn started() -> Result<Team> {
-    use crate::failure::Usage;
-
     const LAUNCHED: [&str; 5] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK", "MPI_LOCALNRANKS"];
     if !LAUNCHED.iter().any(|name| std::env::var_os(name).is_some()) {
         return Ok(Team::default());
@@ -112,10 +120,7 @@ fn started() -> Result<Team> {
         Err(_) => None,
         Ok(text) => match text.trim().parse::<u64>() {
             Ok(seconds) if (1..=86_400).contains(&seconds) => Some(Duration::from_secs(seconds)),
-            _ => {
-                let message = format!("{TIMEOUT} is {text:?}: expected 1 to 86400 seconds");
-                return Err(Usage(message).into());
-            }
+            _ => anyhow::bail!("{TIMEOUT} is {text:?}: expected 1 to 86400 seconds"),
         },
     };
     let team = Team::new(ksom_vqvae::team::Mpi::start()?);

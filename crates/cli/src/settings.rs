@@ -104,7 +104,8 @@ impl Settings {
 /// Starts the threads that compute, and says where these are not those that were asked for.
 fn start_threads(console: &Console) {
     const VARIABLE: &str = "RAYON_NUM_THREADS";
-    if let (None, Some(share)) = (std::env::var_os(VARIABLE), processes::share_of_cores()) {
+    let asked = std::env::var(VARIABLE).is_ok_and(|value| !value.trim().is_empty());
+    if let Some(share) = processes::share_of_cores().filter(|_| !asked) {
         // SAFETY: the program has just begun, and there is no other thread yet.
         unsafe { std::env::set_var(VARIABLE, share.to_string()) };
     }

@@ -13,6 +13,8 @@ use ksom_vqvae::{Compute, Event, Flow, Recipe, Team, Trainer};
 use serde::Serialize;
 
 use crate::arguments::data_spec;
+use crate::console::Console;
+use crate::data::fetched;
 use crate::interrupt::{ENDED_WITH_OTHERS, Interrupt};
 use crate::left_out::{RemarksAtEnd, tell_left_out};
 use crate::output::{Block, bytes, duration, significant};
@@ -22,9 +24,10 @@ use crate::settings::Settings;
 /// Arguments of every training.
 #[derive(Args)]
 pub struct TrainingArgs {
-    /// Training pictures: a path, or KIND:PATH with kind folder, cifar10, parquet, mnist, fashion-mnist, imagenet,
-    /// celebahq or afhq; several joined by + are a mixture
-    #[arg(long, value_name = "DATA", value_parser = data_spec(), required_unless_present = "resume")]
+    /// Training pictures: a path, or KIND:PATH with kind folder, cifar10, parquet, wds (tar shards), hub
+    /// (owner/name[@revision][:config[:split]]), mnist, fashion-mnist, imagenet, celebahq or afhq; several joined by + are
+    /// a mixture
+    #[arg(long, value_name = "DATA", value_parser = data_spec())]
     pub data: Option<DataSpec>,
     /// The run directory: a new folder for the model, its metrics and its checkpoints
     #[arg(long, value_name = "RUN")]
@@ -78,8 +81,9 @@ impl TrainingArgs {
 
     /// Goes on with the training in the run directory. The same command line as at the start, with `--resume` added,
     /// is welcome, and so are more steps; one that asks for another training is refused.
-    pub fn resume(&self, recipe: Option<&str>, compute: &Compute) -> Result<Trainer> {
-        let mut trainer = Trainer::resume(&self.out, self.data.as_ref(), &self.data_access(), compute)?;
+    pub fn resume(&self, recipe: Option<&str>, compute: &Compute, console: &Console) -> Result<Trainer> {
+        let data = self.data.as_ref().map(|data| fetched(data, console)).transpose()?;
+        let mut trainer = Trainer::resume(&self.out, data.as_ref(), &self.data_access(), compute)?;
         let recorded = self.out.join("recipe.toml");
         let asked = match recipe {
             Some(name) => self.recipe(name)?,

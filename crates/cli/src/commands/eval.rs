@@ -8,6 +8,7 @@ use ksom_vqvae::record::record_evaluation;
 use serde::Serialize;
 
 use crate::arguments::ModelArgs;
+use crate::data::fetched;
 use crate::evaluated::{Chosen, PartArgs, PartName, advised};
 use crate::failure::Usage;
 use crate::models;
@@ -58,7 +59,8 @@ struct SetReport {
     evaluation: Evaluation,
 }
 
-pub fn run(args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
+pub fn run(mut args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
+    args.pictures.data = fetched(&args.pictures.data, &settings.console)?;
     let data = &args.pictures.data;
     let found = models::find_fitting(args.model.model.as_deref(), || models::first_size_in(data), settings)?;
     let record = match (args.record, found.own_folder()) {

@@ -14,6 +14,7 @@ use ksom_vqvae::training::DataAccess;
 use serde::Serialize;
 
 use crate::arguments::data_spec;
+use crate::data::fetched;
 use crate::experiment_progress::ExperimentProgress;
 use crate::failure::FAILED;
 use crate::interrupt::{ENDED_WITH_OTHERS, Interrupt};
@@ -86,7 +87,8 @@ pub struct ExperimentReport {
 }
 
 pub fn run(args: ExperimentArgs, settings: &Settings) -> Result<ExperimentReport> {
-    let experiment = Experiment::find(&args.file, args.data.as_ref())?;
+    let mut experiment = Experiment::find(&args.file, args.data.as_ref())?;
+    experiment.data = fetched(&experiment.data, &settings.console)?;
     let compute = settings.compute_for_training()?;
     let on_unreadable = if args.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
     let access = DataAccess { options: DataOptions { on_unreadable, ..DataOptions::default() }, cache: None };

@@ -9,6 +9,7 @@ use ksom_vqvae::training::{Base, base_folder};
 use serde::Serialize;
 
 use crate::before_after::{Comparison, compare};
+use crate::data::fetched;
 use crate::failure::Usage;
 use crate::models::{self, FoundModel};
 use crate::output::{Block, Report, pictures, sides, table};
@@ -79,10 +80,11 @@ pub fn run(mut args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport
     let training = &args.training;
     let (base, mut trainer);
     if training.resume {
-        trainer = training.resume(args.recipe.as_deref(), &compute)?;
+        trainer = training.resume(args.recipe.as_deref(), &compute, &settings.console)?;
         base = recorded_base(&trainer, &args, settings)?;
     } else {
         let Some(data) = &training.data else { bail!(Usage("--data is needed".to_string())) };
+        let data = &fetched(data, &settings.console)?;
         base = models::find_fitting(args.model.as_deref(), || models::first_size_in(data), settings)?;
         let recipe = training.recipe(args.recipe.as_deref().unwrap_or("finetune"))?;
         let (name, revision) = base.origin();

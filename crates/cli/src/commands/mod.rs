@@ -18,6 +18,8 @@ pub mod perturb;
 pub mod plot;
 pub mod pull;
 pub mod push;
+#[cfg(feature = "shards")]
+pub mod push_data;
 pub mod reconstruct;
 pub mod train;
 pub mod usage;

@@ -6,6 +6,7 @@ use ksom_vqvae::Trainer;
 use ksom_vqvae::training::RECIPES;
 use serde::Serialize;
 
+use crate::data::fetched;
 use crate::failure::Usage;
 use crate::output::{Block, Report};
 use crate::settings::Settings;
@@ -36,17 +37,34 @@ pub fn run(args: TrainArgs, settings: &Settings) -> Result<TrainReport> {
     let compute = settings.compute_for_training()?;
     let training = &args.training;
     let mut trainer = if training.resume {
-        training.resume(args.recipe.as_deref(), &compute)?
+        training.resume(args.recipe.as_deref(), &compute, &settings.console)?
     } else {
         let (Some(name), Some(data)) = (&args.recipe, &training.data) else {
             let known = RECIPES.map(|(name, _)| name).join(", ");
-            return Err(Usage(format!("--recipe ({known}, or a file) and --data are needed")).into());
+            return Err(Usage(match &args.recipe {
+                Some(recipe) => without_data(recipe, &training.out),
+                None => format!("--recipe ({known}, or a file) and --data are needed"),
+            })
+            .into());
         };
+        let data = &fetched(data, &settings.console)?;
         let recipe = training.recipe(name)?;
         Trainer::start(recipe, data, &training.data_access(), &training.out, &compute, None)?
     };
     announce(&trainer, settings);
     Ok(TrainReport { run: drive(&mut trainer, args.training.out, settings)? })
+}
+
+/// What is said where no data are named.
+fn without_data(recipe: &str, out: &std::path::Path) -> String {
+    let fetches = match recipe {
+        "cifar10" => format!(
+            "; CIFAR-10 itself (144 MB) is fetched by: ksom train --recipe cifar10 --data hub:uoft-cs/cifar10 --out {}",
+            out.display()
+        ),
+        _ => "; hub:OWNER/NAME is a data set on the Hub".to_string(),
+    };
+    format!("--data is needed: pictures to train on{fetches}")
 }
 
 impl Report for TrainReport {

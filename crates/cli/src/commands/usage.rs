@@ -10,6 +10,7 @@ use ksom_vqvae::image::RgbImage;
 use ksom_vqvae::{Model, zoo};
 use serde::Serialize;
 
+use crate::data::fetched;
 use crate::evaluated::{Chosen, PartArgs, PartName, advised};
 use crate::files::{prepare_picture, write_picture};
 use crate::models;
@@ -65,7 +66,8 @@ struct LevelUsage {
     counts: Vec<u64>,
 }
 
-pub fn run(args: UsageArgs, settings: &Settings) -> Result<UsageReport> {
+pub fn run(mut args: UsageArgs, settings: &Settings) -> Result<UsageReport> {
+    args.pictures.data = fetched(&args.pictures.data, &settings.console)?;
     prepare_picture(&args.output)?;
     let found = models::find(&args.model, settings)?;
     let model = found.load(&settings.compute()?)?;

@@ -109,7 +109,7 @@ fn names_tar(path: &Path) -> bool {
     use crate::shards::{ShardFile, ShardFiles, ShardKind};
 
     let is_tar = ShardFile::kind_of(path) == Some(ShardKind::Tar);
-    is_tar || (path.is_dir() && ShardFiles::are_named_by(path))
+    is_tar || ((path.is_dir() || !path.exists()) && ShardFiles::are_named_by(path))
 }
 
 #[cfg(not(feature = "shards"))]

@@ -42,6 +42,10 @@ pub(super) fn open_member(
         DataKind::Parquet => open_parquet(path, options, remarks),
         #[cfg(not(feature = "parquet"))]
         DataKind::Parquet => Err(DatasetError::Feature { kind: kind.to_string(), feature: "parquet" }),
+        DataKind::Hub => Err(DatasetError::Spec {
+            spec: format!("hub:{}", path.display()),
+            reason: "it has to be fetched from the Hub before it is opened".to_owned(),
+        }),
         #[cfg(feature = "shards")]
         DataKind::Wds => open_shards(path, options, remarks),
         #[cfg(not(feature = "shards"))]
@@ -81,11 +85,8 @@ fn open_parquet(path: &Path, options: &DataOptions, remarks: &Remarks) -> Result
 
     let kind = DataKind::Parquet;
     let Shards { root, files, column, passed_over } = Shards::find(path)?;
-    let [mut train, valid, mut test] = layout::by_name(&root, files);
-    if train.is_empty() && valid.is_empty() {
-        // A single part is trained on, whatever it is called.
-        train = std::mem::take(&mut test);
-    }
+    let [mut train, mut valid, mut test] = layout::by_name(&root, files);
+    alone(&mut train, &mut valid, &mut test);
     if train.is_empty() {
         return Err(DatasetError::layout(kind, path, "it has no .parquet file to train on"));
     }
@@ -105,6 +106,16 @@ fn open_parquet(path: &Path, options: &DataOptions, remarks: &Remarks) -> Result
     })
 }
 
+/// A single part is trained on, whatever it is called.
+#[cfg(feature = "parquet")]
+fn alone<T>(train: &mut Vec<T>, valid: &mut Vec<T>, test: &mut Vec<T>) {
+    if train.is_empty() && valid.is_empty() {
+        *train = std::mem::take(test);
+    } else if train.is_empty() && test.is_empty() {
+        *train = std::mem::take(valid);
+    }
+}
+
 #[cfg(feature = "shards")]
 fn open_shards(path: &Path, options: &DataOptions, remarks: &Remarks) -> Result<Opened, DatasetError> {
     use crate::shards::{ShardFiles, ShardKind};
@@ -118,11 +129,8 @@ fn open_shards(path: &Path, options: &DataOptions, remarks: &Remarks) -> Result<
             ShardKind::Parquet => passed_over.file(&shard.path),
         }
     }
-    let [mut train, valid, mut test] = parts;
-    if train.is_empty() && valid.is_empty() {
-        // A single part is trained on, whatever it is called.
-        train = std::mem::take(&mut test);
-    }
+    let [mut train, mut valid, mut test] = parts;
+    alone(&mut train, &mut valid, &mut test);
     if train.is_empty() {
         return Err(DatasetError::layout(DataKind::Wds, path, "it has no tar shard to train on"));
     }

@@ -15,7 +15,7 @@ use crate::sets::data_set::{DataSet, NamedSource};
 use crate::sets::layout::detect;
 use crate::sets::members::open_member;
 use crate::sets::options::{DataOptions, OnUnreadable, Validation};
-use crate::sets::spec::DataSpec;
+use crate::sets::spec::{DataKind, DataSpec};
 use crate::sources::combined::{Concat, Subset};
 use crate::sources::keep::KeepSource;
 use crate::sources::remarks::Remarks;
@@ -126,7 +126,9 @@ fn open_or_again(
 
 /// Whether what a plus sign was read in is there, where that was perhaps not meant to join two data sets.
 fn check_there(spec: &DataSpec, path: &Path) -> Result<(), DatasetError> {
-    let is_there = path.exists() || path.to_string_lossy().contains(['*', '?', '[', '{', '#']);
+    let is_there = spec.members().iter().any(|member| member.kind() == Some(DataKind::Hub))
+        || path.exists()
+        || path.to_string_lossy().contains(['*', '?', '[', '{', '#']);
     if spec.members().len() < 2 || is_there {
         return Ok(());
     }

@@ -21,6 +21,9 @@ pub enum DataKind {
     Parquet,
     /// Tar shards, as WebDataset has them.
     Wds,
+    /// A data set on the Hugging Face Hub, `owner/name[@revision][:config[:split]]`, which is no path: whoever opens it
+    /// fetches it first.
+    Hub,
     /// MNIST's IDX files.
     Mnist,
     /// Fashion-MNIST's IDX files.
@@ -35,11 +38,12 @@ pub enum DataKind {
 
 impl DataKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Folder,
         Self::Cifar10,
         Self::Parquet,
         Self::Wds,
+        Self::Hub,
         Self::Mnist,
         Self::FashionMnist,
         Self::ImageNet,
@@ -54,6 +58,7 @@ impl DataKind {
             Self::Cifar10 => "cifar10",
             Self::Parquet => "parquet",
             Self::Wds => "wds",
+            Self::Hub => "hub",
             Self::Mnist => "mnist",
             Self::FashionMnist => "fashion-mnist",
             Self::ImageNet => "imagenet",
@@ -90,7 +95,7 @@ impl Member {
 
 /// A data set, or a mixture of several, as it is named on the command line and in a config.
 ///
-/// `folder:PATH`, `cifar10:PATH`, `parquet:PATH`, `wds:PATH`, `mnist:PATH`, `fashion-mnist:PATH`, `imagenet:PATH`,
+/// `folder:PATH`, `cifar10:PATH`, `parquet:PATH`, `wds:PATH`, `hub:OWNER/NAME`, `mnist:PATH`, `fashion-mnist:PATH`, `imagenet:PATH`,
 /// `celebahq:PATH`, `afhq:PATH`, or a bare path whose kind is detected; several joined by `+` are a mixture. A plus
 /// sign within a path is written twice, unless the whole is the path of something that is there: that is taken as it is.
 ///
@@ -120,8 +125,26 @@ impl DataSpec {
     /// The same data sets by paths that mean the same in every folder.
     pub fn absolute(&self) -> Self {
         let here = std::env::current_dir().unwrap_or_default();
-        let absolute = |member: &Member| Member { kind: member.kind, path: below(&here, &member.path) };
+        let absolute = |member: &Member| match member.kind {
+            Some(DataKind::Hub) => member.clone(),
+            kind => Member { kind, path: below(&here, &member.path) },
+        };
         Self { members: self.members.iter().map(absolute).collect() }
+    }
+
+    /// The same with other members in the place of those that `replace` says something of.
+    ///
+    /// # Errors
+    /// Those of `replace`.
+    pub fn replaced<E>(
+        &self,
+        mut replace: impl FnMut(&Member) -> Result<Option<(DataKind, PathBuf)>, E>,
+    ) -> Result<Self, E> {
+        let replaced = |member: &Member| {
+            let other = replace(member)?.map(|(kind, path)| Member { kind: Some(kind), path });
+            Ok(other.unwrap_or_else(|| member.clone()))
+        };
+        Ok(Self { members: self.members.iter().map(replaced).collect::<Result<_, E>>()? })
     }
 
     /// The specification of one data set at `path`, of a given kind.

@@ -82,7 +82,7 @@ impl Experiment {
             }
             false => None,
         };
-        let left = team.from_first(|| self.left(dir, options))?;
+        let left = team.first_makes(|| self.left(dir, options))?;
         let work =
             Work { experiment: self, dir, access: &options.access, compute, on_event, stop: AtomicBool::new(false) };
         work.all(&left, options.jobs.get())?;
@@ -239,7 +239,7 @@ impl Work<'_> {
     fn train(&self, run: RunName, run_dir: &Path) -> Result<Option<Outcome>> {
         let data = &self.experiment.data;
         let team = &self.compute.team;
-        let mut trainer = if team.from_first(|| Ok(training_path(run_dir).is_file()))? {
+        let mut trainer = if team.first_makes(|| Ok(training_path(run_dir).is_file()))? {
             Trainer::resume(run_dir, Some(data), self.access, self.compute)?
         } else {
             let recipe = self.experiment.recipe_of(run).clone();

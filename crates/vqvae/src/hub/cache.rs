@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::content_name::ContentName;
 use super::name::{HubName, is_commit};
+use super::package::RepositoryKind;
 use super::{Hub, MODEL_FILES};
 use crate::error::{Error, HubProblem, Result};
 use crate::model::config::ModelConfig;
@@ -63,8 +64,8 @@ pub(crate) struct RepositoryCache {
 }
 
 impl RepositoryCache {
-    pub(crate) fn new(cache: &Path, name: &HubName) -> Self {
-        let folder = format!("{PREFIX}{}--{}", name.owner(), name.name());
+    pub(crate) fn new(cache: &Path, name: &HubName, kind: RepositoryKind) -> Self {
+        let folder = format!("{}s--{}--{}", kind.name(), name.owner(), name.name());
         Self { repository: name.repository().to_string(), folder: cache.join(folder) }
     }
 
@@ -108,7 +109,7 @@ impl RepositoryCache {
     }
 
     /// The first of the repository's folders that leads out of the cache.
-    fn elsewhere(&self) -> Option<PathBuf> {
+    pub(super) fn elsewhere(&self) -> Option<PathBuf> {
         let below = ["blobs", "snapshots", "refs"].map(|name| self.folder.join(name));
         [self.folder.clone(), self.locks()].into_iter().chain(below).find_map(|folder| self.out_of_cache(&folder))
     }
@@ -120,7 +121,7 @@ impl RepositoryCache {
 
     /// The part of a path that leads out of the cache by a link. A link of the whole repository is its owner's way to
     /// keep it on another disk, and is followed as Python follows it: what lies there is part of the cache.
-    fn out_of_cache(&self, path: &Path) -> Option<PathBuf> {
+    pub(super) fn out_of_cache(&self, path: &Path) -> Option<PathBuf> {
         let cache = self.folder.parent().unwrap_or(&self.folder);
         let existing =
             path.ancestors().take_while(|part| *part != cache).find(|part| part.symlink_metadata().is_ok())?;
@@ -174,7 +175,7 @@ impl Hub {
     /// It is not there, or a file of it is damaged: the message says what to run.
     pub fn cached(&self, name: &HubName) -> Result<HubModel> {
         let missing = |problem, message: String| Error::Hub { subject: name.to_string(), problem, message };
-        let repository = RepositoryCache::new(&self.cache, name);
+        let repository = RepositoryCache::new(&self.cache, name, RepositoryKind::Model);
         repository.find(name.revision()).map_err(|absent| {
             let cache = self.cache.display();
             let again = match self.offline {
@@ -197,7 +198,7 @@ impl Hub {
         for repository in entries(&self.cache) {
             let Some(name) = repository.strip_prefix(PREFIX).and_then(|rest| rest.split_once("--")) else { continue };
             let Ok(name) = format!("{}/{}", name.0, name.1).parse::<HubName>() else { continue };
-            let cache = RepositoryCache::new(&self.cache, &name);
+            let cache = RepositoryCache::new(&self.cache, &name, RepositoryKind::Model);
             if let Err(error) = cache.check_folders() {
                 let config = |commit: &String| cache.snapshot(commit).join(MODEL_FILES[0]);
                 let of_others = |path: &PathBuf| path.exists() && ModelConfig::read(path).is_err();
@@ -225,7 +226,7 @@ impl Hub {
 }
 
 /// Whether a file's contents are those that the cache named it for. Where links are copies, that is not known.
-fn is_intact(path: &Path) -> bool {
+pub(super) fn is_intact(path: &Path) -> bool {
     let Ok(target) = fs::read_link(path) else { return true };
     let named = target.file_name().and_then(|name| ContentName::parse(name.to_str()?));
     named.is_some_and(|name| name.is_of(path).unwrap_or(false))

@@ -81,6 +81,16 @@ impl<'a> Client<'a> {
         self.read(self.send(self.get(&format!("{}{path}", self.interface())))?)
     }
 
+    /// The same of an answer that comes in pages: the rest of it, if there is more, is at the address that is given.
+    #[cfg(feature = "shards")]
+    pub(crate) fn ask_page<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<String>), Failure> {
+        let response = self.send(self.get(url))?;
+        let next = header(&response, "link").and_then(next_page).map(String::from);
+        // The token goes nowhere else.
+        let own = |url: &String| url.strip_prefix(&self.hub.endpoint).is_some_and(|path| path.starts_with('/'));
+        Ok((self.read(response)?, next.filter(own)))
+    }
+
     /// The same where what is asked for may be missing, which the Hub calls `absent`.
     pub(crate) fn ask_for<T: DeserializeOwned>(&self, path: &str, absent: &str) -> Result<Option<T>, Failure> {
         let response = self.send_anyway(self.get(&format!("{}{path}", self.interface())))?;
@@ -94,7 +104,7 @@ impl<'a> Client<'a> {
 
     /// A file of a commit from byte `start` on. The answer may be the whole file nevertheless (status 200).
     pub(crate) fn file(&self, commit: &str, path: &str, start: u64) -> Result<Response, Failure> {
-        let request = self.get(&format!("{}/resolve/{commit}/{path}", self.page()));
+        let request = self.get(&format!("{}/resolve/{commit}/{}", self.page(), path_in_address(path)));
         self.send(if start > 0 { request.header(RANGE, format!("bytes={start}-")) } else { request })
     }
 
@@ -236,6 +246,19 @@ impl<'a> Client<'a> {
     pub(crate) fn hide_token(&self, text: &str) -> String {
         self.hub.token.as_ref().map_or_else(|| text.to_string(), |token| text.replace(token.secret(), "(token)"))
     }
+}
+
+/// The address of the next page, as a header `Link` names it: `<address>; rel="next"`.
+#[cfg(feature = "shards")]
+fn next_page(links: &str) -> Option<&str> {
+    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
+    Some(next.split_once('<')?.1.split_once('>')?.0)
+}
+
+/// A path as part of an address: what has a meaning there is written by its number.
+fn path_in_address(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
+    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// A header's text; none where it is empty.

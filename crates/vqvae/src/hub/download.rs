@@ -29,7 +29,7 @@ pub(crate) fn download(
     if is_whole(&blob, file) {
         return Ok(false);
     }
-    let _lock = cache.lock(&file.contents, || on_event(HubEvent::Waiting { file: file.path }))?;
+    let _lock = cache.lock(&file.contents, || on_event(HubEvent::Waiting { file: &file.path }))?;
     if is_whole(&blob, file) {
         return Ok(false);
     }
@@ -90,7 +90,7 @@ fn fetch(
         done = 0;
     }
     if done < file.bytes {
-        let mut response = client.file(commit, file.path, done)?;
+        let mut response = client.file(commit, &file.path, done)?;
         if response.status() != StatusCode::PARTIAL_CONTENT && done > 0 {
             // The whole file came although a part was asked for.
             output.set_len(0).map_err(failed)?;
@@ -98,7 +98,7 @@ fn fetch(
         }
         let mut buffer = vec![0; BUFFER];
         loop {
-            on_event(HubEvent::Downloading { file: file.path, bytes: done, of: file.bytes });
+            on_event(HubEvent::Downloading { file: &file.path, bytes: done, of: file.bytes });
             let count = response.read(&mut buffer).map_err(|error| Failure::passing(client.unreachable(&error)))?;
             done += count as u64;
             // Too much is as wrong as anything else; there is no need to see the end of it.

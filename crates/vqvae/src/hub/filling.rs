@@ -43,12 +43,18 @@ impl RepositoryCache {
         create_folder(&folder)?;
         let path = folder.join(file);
         let blob = self.blob(contents);
-        let target = Path::new("..").join("..").join("blobs").join(contents.as_str());
+        // A data set's files lie in folders below the snapshot.
+        let deeper = file.matches('/').count();
+        let target = Path::new("../..").join("../".repeat(deeper)).join("blobs").join(contents.as_str());
+        let folder = path.parent().unwrap_or(&folder).to_path_buf();
+        self.check_inside(&folder)?;
+        create_folder(&folder)?;
         if fs::read_link(&path).is_ok_and(|found| found == target) {
             return Ok(path);
         }
         // Beside its place and renamed, so that nobody finds half of it.
-        let part = folder.join(format!(".{file}.{}{}", std::process::id(), PART_SUFFIX));
+        let last = file.rsplit('/').next().unwrap_or(file);
+        let part = folder.join(format!(".{last}.{}{}", std::process::id(), PART_SUFFIX));
         let _ = fs::remove_file(&part);
         symlink(&target, &part)
             .or_else(|_| fs::copy(&blob, &part).map(drop))

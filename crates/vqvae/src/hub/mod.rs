@@ -7,6 +7,10 @@ mod cache;
 mod card;
 mod card_onnx;
 mod content_name;
+#[cfg(feature = "shards")]
+mod data_files;
+#[cfg(feature = "shards")]
+mod data_name;
 mod listing;
 mod name;
 mod package;
@@ -28,6 +32,8 @@ mod failure;
 mod filling;
 #[cfg(feature = "hub")]
 mod pull;
+#[cfg(all(feature = "hub", feature = "shards"))]
+mod pull_data;
 #[cfg(feature = "hub")]
 mod push;
 #[cfg(feature = "hub")]
@@ -39,6 +45,10 @@ mod xet;
 
 pub use cache::{CachedModel, HubModel};
 pub use card::CardOptions;
+#[cfg(feature = "shards")]
+pub use data_files::{DataSplit, HubData};
+#[cfg(feature = "shards")]
+pub use data_name::HubDataName;
 pub use listing::{Listing, RemoteFile};
 pub use name::HubName;
 pub use package::{PackOptions, Package, PackedFile, PushOptions, Pushed, RepositoryKind};

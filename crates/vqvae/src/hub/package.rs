@@ -36,6 +36,8 @@ pub enum RepositoryKind {
     Model,
     /// A Space that serves its files as they are.
     StaticSpace,
+    /// A data set.
+    DataSet,
 }
 
 /// A file of a [`Package`].
@@ -84,6 +86,7 @@ impl PushOptions {
         let usual = match kind {
             RepositoryKind::Model => "Upload a model by ksom",
             RepositoryKind::StaticSpace => "Upload a page by ksom",
+            RepositoryKind::DataSet => "Upload tokens by ksom",
         };
         self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or(usual)
     }
@@ -188,6 +191,12 @@ impl Package {
         Self { kind: RepositoryKind::StaticSpace, files }
     }
 
+    /// Packs files of a data set by their paths.
+    pub fn of_data(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let files = files.into_iter().map(|(path, contents)| PackedFile::new(&path, contents)).collect();
+        Self { kind: RepositoryKind::DataSet, files }
+    }
+
     /// What it is to become.
     pub fn kind(&self) -> RepositoryKind {
         self.kind
@@ -206,11 +215,11 @@ impl Package {
 
 impl RepositoryKind {
     /// What the Hub calls it.
-    #[cfg(feature = "hub")]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
             Self::StaticSpace => "space",
+            Self::DataSet => "dataset",
         }
     }
 
@@ -220,6 +229,7 @@ impl RepositoryKind {
         match self {
             Self::Model => "",
             Self::StaticSpace => "spaces/",
+            Self::DataSet => "datasets/",
         }
     }
 }

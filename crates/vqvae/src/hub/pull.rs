@@ -36,7 +36,7 @@ impl Hub {
         if self.offline {
             return self.cached(name);
         }
-        let cache = RepositoryCache::new(&self.cache, name);
+        let cache = RepositoryCache::new(&self.cache, name, RepositoryKind::Model);
         cache.check_folders()?;
         if let Some(commit) = name.commit()
             && let Ok(model) = cache.find(commit)
@@ -74,7 +74,7 @@ fn fetch(client: &Client, cache: &RepositoryCache, on_event: &mut dyn FnMut(HubE
     let mut fetched = false;
     for file in [config, weights] {
         fetched |= download(client, cache, &commit, &file, on_event)?;
-        let path = cache.link(&commit, file.path, &file.contents)?;
+        let path = cache.link(&commit, &file.path, &file.contents)?;
         if file.path == MODEL_FILES[0] {
             // Before the weights: they can be large.
             ModelConfig::read(&path).map_err(no_model)?;
@@ -88,7 +88,7 @@ fn fetch(client: &Client, cache: &RepositoryCache, on_event: &mut dyn FnMut(HubE
     Ok(model)
 }
 
-fn find_commit(client: &Client, on_event: &mut dyn FnMut(HubEvent)) -> Result<String, Failure> {
+pub(super) fn find_commit(client: &Client, on_event: &mut dyn FnMut(HubEvent)) -> Result<String, Failure> {
     if let Some(commit) = client.name.commit() {
         return Ok(commit.to_string());
     }

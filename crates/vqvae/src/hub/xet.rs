@@ -44,6 +44,7 @@ pub(crate) fn commit(client: &Client, package: &Package, options: &PushOptions) 
     let sent = match package.kind() {
         RepositoryKind::Model => send(&hf.model(name.owner(), name.name()), operations, message, name, options),
         RepositoryKind::StaticSpace => send(&hf.space(name.owner(), name.name()), operations, message, name, options),
+        RepositoryKind::DataSet => send(&hf.dataset(name.owner(), name.name()), operations, message, name, options),
     };
     let commit = sent.map_err(|error| failure(client, error))?;
     Ok(Committed { commit_oid: commit.commit_oid, pull_request_url: commit.pr_url })

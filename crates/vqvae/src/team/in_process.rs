@@ -158,7 +158,7 @@ mod tests {
     fn bytes_come_by_rank() {
         let all = together(3, |team| {
             let gathered: Vec<Vec<u8>> = team.gather(&vec![7; team.rank()]).unwrap();
-            (gathered, team.from_first(|| Ok(team.rank())).unwrap())
+            (gathered, team.first_makes(|| Ok(team.rank())).unwrap())
         });
         assert_eq!(all.unwrap(), vec![(vec![vec![], vec![7], vec![7, 7]], 0); 3]);
     }

@@ -49,6 +49,11 @@ impl Team {
         Self { limit, ..self }
     }
 
+    /// What the team speaks by.
+    pub fn communicator(&self) -> Arc<dyn Communicator> {
+        self.communicator.clone()
+    }
+
     /// The same for when one process does for all what can take long.
     pub(crate) fn patient(&self) -> Self {
         self.clone().with_limit(PATIENT)
@@ -118,7 +123,7 @@ impl Team {
     }
 
     /// What the first process makes, for all.
-    pub(crate) fn from_first<T: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn first_makes<T: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
         if self.is_alone() {
             return make();
         }

@@ -130,6 +130,8 @@ impl Lock {
         let name = tokens.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = lock_of(tokens);
         let failed = |source| Error::io("write", &path, source);
+        // Whoever ends otherwise than by being ended removes it.
+        let was_left = path.exists();
         let file = loop {
             let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
             if wait {
@@ -142,7 +144,7 @@ impl Lock {
                 break file;
             }
         };
-        if has_locks(&file) {
+        if was_left && has_locks(&file) {
             // Nobody else is writing now.
             let report = tokens.with_extension("json").file_name().unwrap_or_default().to_string_lossy().into_owned();
             remove_parts(path.parent().unwrap_or(&path), &[&name, &report]);

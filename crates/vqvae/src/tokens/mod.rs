@@ -4,6 +4,7 @@
 //! shard's tokens get their name when they are whole, so whatever lacks its tokens is what remains to be done. Any number
 //! of processes, on any number of machines, may work on one folder. docs/codes.md describes the files.
 
+mod card;
 mod encode;
 mod folder;
 mod form;
@@ -17,6 +18,7 @@ mod report;
 mod tar_writer;
 mod writer;
 
+pub use card::token_card;
 pub use encode::{TokenEvent, TokenSource};
 pub use folder::{Outcome, TokenFolder};
 pub use form::TokenForm;

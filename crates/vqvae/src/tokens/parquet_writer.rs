@@ -11,7 +11,6 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
-use serde_json::json;
 
 use crate::codes::header::KEY;
 use crate::codes::images::ImageCodes;
@@ -86,8 +85,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         );
         let schema = Arc::new(parse_message_type(&schema).map_err(failed)?);
         let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(failed)?;
-        let mut about = vec![KeyValue::new(KEY.to_string(), manifest.to_json())];
-        about.extend(features(manifest, bits).map(|json| KeyValue::new("huggingface".to_string(), json)));
+        let about = vec![KeyValue::new(KEY.to_string(), manifest.to_json())];
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_statistics_enabled(EnabledStatistics::None)
@@ -188,27 +186,6 @@ fn columns(level: &str, bits: u32) -> String {
          repeated group list {{ required int32 element (INTEGER({bits}, false)); }} }} }} }}
          required int32 height{suffix}; required int32 width{suffix}; "
     )
-}
-
-/// What the columns are, as Python's `datasets` keeps it: there only where codes have one shape, which Parquet cannot say.
-fn features(manifest: &Manifest, bits: u32) -> Option<String> {
-    let shapes = manifest.shapes.as_ref()?;
-    let value = |dtype: &str| json!({"dtype": dtype, "_type": "Value"});
-    let mut features = serde_json::Map::new();
-    features.insert("key".to_string(), value("string"));
-    for (level, shape) in manifest.levels.iter().zip(shapes) {
-        let suffix = level.strip_prefix("codes").unwrap_or_default();
-        let codes = json!({"shape": shape, "dtype": format!("uint{bits}"), "_type": "Array2D"});
-        features.insert(level.clone(), codes);
-        features.insert(format!("height{suffix}"), value("int32"));
-        features.insert(format!("width{suffix}"), value("int32"));
-    }
-    for (name, dtype) in
-        [("image_height", "int32"), ("image_width", "int32"), ("label", "int64"), ("json", "string"), ("txt", "string")]
-    {
-        features.insert(name.to_string(), value(dtype));
-    }
-    Some(json!({"info": {"features": features}}).to_string())
 }
 
 fn failed(error: ParquetError) -> Error {

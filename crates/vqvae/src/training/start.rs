@@ -107,7 +107,7 @@ impl Trainer {
         check_memory(&ModelConfig::new(architecture, quantizer), &recipe, &data, &preprocess, compute)?;
         let normalization = match recipe.data.normalization {
             NormalizationChoice::Measure => {
-                compute.team.patient().from_first(|| Ok(Normalization::measure(data.train.as_ref(), &preprocess)?))?
+                compute.team.patient().first_makes(|| Ok(Normalization::measure(data.train.as_ref(), &preprocess)?))?
             }
             NormalizationChoice::Base => {
                 return Err(Error::Invalid(
