@@ -107,6 +107,7 @@ pub use quantizer::{Quantized, Quantizer};
 pub use residual::{MAX_STAGES, Residual, ResidualQuantized, StageOutput};
 pub use revival::Sample;
 pub use sim_vq::SimVq;
+pub use space::{MIN_LENGTH, fsq_bound};
 pub use state::MAX_STEPS;
 
 pub use ksom_kernels::Backend;

@@ -6,7 +6,7 @@ use crate::config::{QuantizerConfig, QuantizerKind, Similarity};
 use crate::error::Result;
 
 /// The least length that a vector is divided by.
-pub(crate) const MIN_LENGTH: f64 = 1e-6;
+pub const MIN_LENGTH: f64 = 1e-6;
 
 /// How much wider than the outermost levels of FSQ the range is that inputs are bound to.
 const MARGIN: f64 = 1e-3;
@@ -74,10 +74,9 @@ pub(crate) fn row(values: Vec<f64>, device: &Device) -> Result<Tensor> {
     Ok(Tensor::from_slice(&values, (1, values.len()), device)?)
 }
 
-/// Rows [N, D] bound to the cube: tanh, wide enough that its outermost levels are rounded to, and shifted where their
-/// number is even, so that 0 stays 0.
-fn bounded(rows: &Tensor, levels: &[usize]) -> Result<Tensor> {
-    let device = rows.device();
+/// How FSQ binds a number z to its levels along each axis: by tanh(z + shift) · scale − offset, so wide that the outermost
+/// levels are rounded to, and shifted where their number is even, so that 0 stays 0. → shifts, scales, offsets.
+pub fn fsq_bound(levels: &[usize]) -> [Vec<f64>; 3] {
     let (mut shift, mut scale, mut offset) = (Vec::new(), Vec::new(), Vec::new());
     for &level in levels {
         let range = (level - 1) as f64 * (1.0 + MARGIN) / 2.0;
@@ -87,6 +86,11 @@ fn bounded(rows: &Tensor, levels: &[usize]) -> Result<Tensor> {
         scale.push(range / half);
         offset.push(even / half);
     }
-    let bound = rows.broadcast_add(&row(shift, device)?)?.tanh()?;
-    Ok(bound.broadcast_mul(&row(scale, device)?)?.broadcast_sub(&row(offset, device)?)?)
+    [shift, scale, offset]
+}
+
+/// Rows [N, D] bound to the cube.
+fn bounded(rows: &Tensor, levels: &[usize]) -> Result<Tensor> {
+    let [shift, scale, offset] = fsq_bound(levels).map(|values| row(values, rows.device()));
+    Ok(rows.broadcast_add(&shift?)?.tanh()?.broadcast_mul(&scale?)?.broadcast_sub(&offset?)?)
 }

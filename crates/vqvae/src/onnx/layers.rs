@@ -93,22 +93,20 @@ impl Graph<'_> {
         Ok(())
     }
 
-    /// The vectors of codes [N, h, w] → maps [N, D, h, w].
-    pub(super) fn lookup(&mut self, codes: &str, level: &Level, codebook: &Tensor) -> Result<String> {
+    /// The vectors of codes [N, h, w] → maps f32 [N, D, h, w].
+    pub(super) fn vectors(&mut self, codes: &str, level: &Level, codebook: &Tensor) -> Result<String> {
         let prefix = level.prefix;
         let codebook = self.constant(format!("{prefix}.vectors"), codebook)?;
         let rows = self.node("Gather", &[&codebook, codes], format!("{prefix}.quantized.rows"), vec![int("axis", 0)]);
         let perm = vec![ints("perm", &[0, 3, 1, 2])];
-        let maps = self.node("Transpose", &[&rows], format!("{prefix}.quantized"), perm);
-        Ok(self.cast(&maps, DType::F32, self.precision.computed()))
+        Ok(self.node("Transpose", &[&rows], format!("{prefix}.quantized"), perm))
     }
 
-    /// Maps [N, D, h, w] → the codes of the nearest vectors [N, h, w], the first of equals: the value that is named as the
+    /// Maps f32 [N, D, h, w] → the codes of the nearest vectors [N, h, w], the first of equals: the value that is named as the
     /// level. argmin ‖x − w‖² = argmax (x·w − ‖w‖²/2), in f32.
     pub(super) fn search(&mut self, x: &str, level: &Level, codebook: &Tensor) -> Result<String> {
         let prefix = level.prefix;
-        let x = self.cast(x, self.precision.computed(), DType::F32);
-        let rows = self.node("Transpose", &[&x], format!("{prefix}.rows"), vec![ints("perm", &[0, 2, 3, 1])]);
+        let rows = self.node("Transpose", &[x], format!("{prefix}.rows"), vec![ints("perm", &[0, 2, 3, 1])]);
         let num_codes = codebook.dim(0)?;
         if num_codes <= CODES_AT_A_TIME {
             let scores = self.scores(&rows, prefix, 0, codebook)?;

@@ -6,6 +6,7 @@ mod layers;
 mod metadata;
 mod precision;
 mod proto;
+mod quantize;
 mod vqvae;
 mod vqvae2;
 
@@ -16,7 +17,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use ksom_quantizers::{QuantizerKind, Similarity};
 use prost::Message;
 
 use crate::error::{Error, Result};
@@ -91,7 +91,6 @@ pub fn export(model: &Model, dir: impl AsRef<Path>, options: &ExportOptions) -> 
 /// A weight is not finite in the type that it is to be kept in, the model is larger than the format allows (2 GiB), or
 /// there is not enough memory.
 pub fn files(model: &Model, options: &ExportOptions) -> Result<[OnnxFile; 2]> {
-    check_exportable(model)?;
     // What is kept, and once more while it is written.
     let bytes = 4 * model.parameter_count()? as u64;
     memory::require(bytes.saturating_mul(3), || "exporting the model".to_string())?;
@@ -111,20 +110,6 @@ pub fn files(model: &Model, options: &ExportOptions) -> Result<[OnnxFile; 2]> {
             contents: pack(model, options, decoder_graph(model, &weights, &codebooks, options)?)?,
         },
     ])
-}
-
-/// Refuses quantizers that the graphs do not compute.
-fn check_exportable(model: &Model) -> Result<()> {
-    let (architecture, quantizer) = (&model.config().architecture, &model.config().quantizer);
-    let what = match (quantizer.kind, quantizer.similarity) {
-        _ if architecture.stages > 1 => format!("a residual quantizer of {} stages", architecture.stages),
-        (QuantizerKind::Fsq, _) => "FSQ".into(),
-        (_, Similarity::Cosine) => "a quantizer that compares cosines".into(),
-        _ => return Ok(()),
-    };
-    Err(Error::Invalid(format!(
-        "{what} cannot be exported to ONNX: only quantizers of one stage that compare distances can"
-    )))
 }
 
 /// Sides of pixels.
@@ -159,8 +144,8 @@ fn encoder_graph(
     let pixels = graph.input("pixels", DType::F32, &PIXELS, &meaning_of_pixels(model, options));
     let x = graph.normalized(&pixels, normalization)?;
     match architecture.kind {
-        ArchitectureKind::VqVae => vqvae::encode(&mut graph, &x, architecture, &codebooks[0])?,
-        ArchitectureKind::VqVae2 => vqvae2::encode(&mut graph, &x, architecture, codebooks)?,
+        ArchitectureKind::VqVae => vqvae::encode(&mut graph, &x, config, codebooks)?,
+        ArchitectureKind::VqVae2 => vqvae2::encode(&mut graph, &x, config, codebooks)?,
     }
     let levels = architecture.levels();
     for level in &levels {
@@ -185,7 +170,7 @@ fn decoder_graph(
         .map(|level| graph.input(level.name, DType::I64, &sides(level, &levels), &meaning_of_codes(model, level)))
         .collect();
     let x = match architecture.kind {
-        ArchitectureKind::VqVae => vqvae::decode(&mut graph, &codes[0], architecture, &codebooks[0])?,
+        ArchitectureKind::VqVae => vqvae::decode(&mut graph, &codes, architecture, codebooks)?,
         ArchitectureKind::VqVae2 => vqvae2::decode(&mut graph, &codes, architecture, codebooks)?,
     };
     graph.pixels(&x, normalization)?;

@@ -4,11 +4,12 @@ use candle_core::Tensor;
 
 use super::graph::Graph;
 use crate::error::Result;
-use crate::model::config::{Architecture, ArchitectureKind};
+use crate::model::config::{Architecture, ArchitectureKind, ModelConfig};
 use crate::model::network::conv_config::ConvConfig;
 
-/// Normalized pixels → the value `codes`.
-pub(super) fn encode(graph: &mut Graph, x: &str, arch: &Architecture, codebook: &Tensor) -> Result<()> {
+/// Normalized pixels → the value `codes`, and those of further stages.
+pub(super) fn encode(graph: &mut Graph, x: &str, config: &ModelConfig, codebooks: &[Tensor]) -> Result<()> {
+    let arch = &config.architecture;
     let x = graph.conv_relu(x, "_encoder._conv_1", ConvConfig::halving())?;
     let mut x = graph.conv_relu(&x, "_encoder._conv_2", ConvConfig::halving())?;
     for number in 4..4 + arch.further_stages() {
@@ -17,13 +18,13 @@ pub(super) fn encode(graph: &mut Graph, x: &str, arch: &Architecture, codebook: 
     let x = graph.conv(&x, "_encoder._conv_3", ConvConfig::same(3))?;
     let x = residual_stack(graph, &x, "_encoder", arch)?;
     let x = graph.conv(&x, "_pre_vq_conv", ConvConfig::same(1))?;
-    graph.search(&x, &arch.levels()[0], codebook)?;
+    graph.quantize(&x, &arch.levels(), codebooks, &config.quantizer, false)?;
     Ok(())
 }
 
 /// Codes → pixels in the network's units.
-pub(super) fn decode(graph: &mut Graph, codes: &str, arch: &Architecture, codebook: &Tensor) -> Result<String> {
-    let x = graph.lookup(codes, &arch.levels()[0], codebook)?;
+pub(super) fn decode(graph: &mut Graph, codes: &[String], arch: &Architecture, codebooks: &[Tensor]) -> Result<String> {
+    let x = graph.lookup(codes, &arch.levels(), codebooks)?;
     let x = graph.conv(&x, "_decoder._conv_1", ConvConfig::same(3))?;
     let mut x = residual_stack(graph, &x, "_decoder", arch)?;
     for number in 3..3 + arch.further_stages() {

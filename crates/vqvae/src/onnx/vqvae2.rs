@@ -4,12 +4,14 @@ use candle_core::Tensor;
 
 use super::graph::{Graph, int};
 use crate::error::Result;
-use crate::model::config::{Architecture, ArchitectureKind};
+use crate::model::config::{Architecture, ArchitectureKind, ModelConfig};
 use crate::model::network::conv_config::ConvConfig;
 
-/// Normalized pixels → the values `codes_top` and `codes_bottom`.
-pub(super) fn encode(graph: &mut Graph, x: &str, arch: &Architecture, codebooks: &[Tensor]) -> Result<()> {
-    let (top_level, bottom_level) = (&arch.levels()[0], &arch.levels()[1]);
+/// Normalized pixels → the values `codes_top` and `codes_bottom`, and those of further stages.
+pub(super) fn encode(graph: &mut Graph, x: &str, config: &ModelConfig, codebooks: &[Tensor]) -> Result<()> {
+    let (arch, levels) = (&config.architecture, config.architecture.levels());
+    let (top_levels, bottom_levels) = levels.split_at(arch.stages);
+    let (of_top, of_bottom) = codebooks.split_at(arch.stages);
     let bottom = graph.conv_relu(x, "enc_b.blocks.0", ConvConfig::halving())?;
     let bottom = graph.conv_relu(&bottom, "enc_b.blocks.2", ConvConfig::halving())?;
     let bottom = graph.conv(&bottom, "enc_b.blocks.4", ConvConfig::same(3))?;
@@ -19,20 +21,20 @@ pub(super) fn encode(graph: &mut Graph, x: &str, arch: &Architecture, codebooks:
     let top = graph.conv(&top, "enc_t.blocks.2", ConvConfig::same(3))?;
     let top = residual_stack(graph, &top, "enc_t", 3, arch)?;
     let top = graph.conv(&top, "quantize_conv_t", ConvConfig::same(1))?;
-    let codes_top = graph.search(&top, top_level, &codebooks[0])?;
+    let top = graph.quantize(&top, top_levels, of_top, &config.quantizer, true)?;
 
-    let top = graph.lookup(&codes_top, top_level, &codebooks[0])?;
     let top = decoder(graph, &top, "dec_t", 1, arch)?;
     let joined = graph.node("Concat", &[&top, &bottom], "quantize_conv_b.input", vec![int("axis", 1)]);
     let x = graph.conv(&joined, "quantize_conv_b", ConvConfig::same(1))?;
-    graph.search(&x, bottom_level, &codebooks[1])?;
+    graph.quantize(&x, bottom_levels, of_bottom, &config.quantizer, false)?;
     Ok(())
 }
 
 /// Codes of both levels → pixels in the network's units.
 pub(super) fn decode(graph: &mut Graph, codes: &[String], arch: &Architecture, codebooks: &[Tensor]) -> Result<String> {
-    let top = graph.lookup(&codes[0], &arch.levels()[0], &codebooks[0])?;
-    let bottom = graph.lookup(&codes[1], &arch.levels()[1], &codebooks[1])?;
+    let (levels, stages) = (arch.levels(), arch.stages);
+    let top = graph.lookup(&codes[..stages], &levels[..stages], &codebooks[..stages])?;
+    let bottom = graph.lookup(&codes[stages..], &levels[stages..], &codebooks[stages..])?;
     let upsampled = graph.conv(&top, "upsample_t", ConvConfig::doubling())?;
     let joined = graph.node("Concat", &[&upsampled, &bottom], "dec.input", vec![int("axis", 1)]);
     decoder(graph, &joined, "dec", 2, arch)

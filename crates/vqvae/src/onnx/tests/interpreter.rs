@@ -49,6 +49,11 @@ fn operate(node: &NodeProto, inputs: &[&Tensor]) -> candle_core::Result<Vec<Tens
             _ => DType::F32,
         })?,
         "Relu" => x.relu()?,
+        "Tanh" => x.tanh()?,
+        "ReduceL2" => {
+            assert_eq!((ints(node, "axes"), int(node, "keepdims")), (vec![1], Some(1)));
+            x.sqr()?.sum_keepdim(1)?.sqrt()?
+        }
         "Sub" => x.broadcast_sub(inputs[1])?,
         "Div" => x.broadcast_div(inputs[1])?,
         "Mul" => x.broadcast_mul(inputs[1])?,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor};
 use ksom_datasets::Normalization;
-use ksom_quantizers::QuantizerConfig;
+use ksom_quantizers::{QuantizerConfig, Similarity};
 use prost::Message;
 
 use super::layers::CODES_AT_A_TIME;
@@ -32,6 +32,22 @@ fn models() -> [Model; 4] {
         model(deep, 16),
         model(Architecture::vqvae2(), CODES_AT_A_TIME + 100),
     ]
+}
+
+/// Every kind of quantizer, and stages of them.
+fn kinds() -> Vec<Model> {
+    let cosine = QuantizerConfig { similarity: Similarity::Cosine, ..QuantizerConfig::ksom(20, 10) };
+    let fsq = QuantizerConfig::fsq(&[8, 5, 4]);
+    let kinds = [(cosine.clone(), 1), (cosine, 2), (fsq.clone(), 1), (fsq, 3), (QuantizerConfig::sim_vq(20, 10), 1)];
+    let both = [Architecture::vqvae(), Architecture::vqvae2()];
+    let all = kinds.into_iter().chain([(QuantizerConfig::ksom(CODES_AT_A_TIME + 9, 10), 3)]);
+    all.flat_map(|(quantizer, stages)| {
+        both.clone().map(|architecture| {
+            let architecture = Architecture { hidden: 12, residual_hidden: 6, stages, ..architecture };
+            Model::init(&ModelConfig::new(architecture, quantizer.clone()), 5, &Compute::cpu()).unwrap()
+        })
+    })
+    .collect()
 }
 
 fn exported(model: &Model, options: &ExportOptions) -> [ModelProto; 2] {
@@ -64,7 +80,7 @@ fn whole(tensor: &Tensor) -> Vec<i64> {
 /// What the graphs compute is what the model computes.
 #[test]
 fn graphs_give_the_models_codes_and_pixels() {
-    for model in models() {
+    for model in models().into_iter().chain(kinds()) {
         let levels = model.config().architecture.levels();
         for normalization in [true, false] {
             let options = ExportOptions { normalization, ..ExportOptions::default() };
@@ -209,7 +225,7 @@ fn inputs_and_outputs_are_as_documented() {
 /// Every value is made once, before it is used, and none in vain; weights are those of the checkpoint.
 #[test]
 fn graphs_are_whole() {
-    for model in models() {
+    for model in models().into_iter().chain(kinds()) {
         for precision in [Precision::F32, Precision::HalfWeights, Precision::Half] {
             let options = ExportOptions { precision, ..ExportOptions::default() };
             let state = model.state().unwrap();
