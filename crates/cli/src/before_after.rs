@@ -50,6 +50,7 @@ pub struct Figures {
     pub mse: f64,
     pub psnr: f64,
     pub ssim: f64,
+    pub ms_ssim: f64,
     /// At each level, in the first set.
     pub codes_in_use: Vec<usize>,
 }
@@ -116,10 +117,10 @@ fn qualities(sets: &[(String, Evaluation)]) -> Vec<PictureQuality> {
 }
 
 fn figures(sets: &[(String, Evaluation)]) -> Figures {
-    let nothing = PictureQuality { mse: f64::NAN, psnr: f64::NAN, ssim: f64::NAN };
-    let PictureQuality { mse, psnr, ssim } = PictureQuality::mean(&qualities(sets)).unwrap_or(nothing);
+    let nothing = PictureQuality { mse: f64::NAN, psnr: f64::NAN, ssim: f64::NAN, ms_ssim: f64::NAN };
+    let PictureQuality { mse, psnr, ssim, ms_ssim } = PictureQuality::mean(&qualities(sets)).unwrap_or(nothing);
     let codes_in_use = sets.first().map(|(_, set)| set.levels.iter().map(|level| level.codes_in_use).collect());
-    Figures { mse, psnr, ssim, codes_in_use: codes_in_use.unwrap_or_default() }
+    Figures { mse, psnr, ssim, ms_ssim, codes_in_use: codes_in_use.unwrap_or_default() }
 }
 
 /// Rows of original, before, after.

@@ -16,20 +16,22 @@ pub struct Loss {
     /// In dB; infinite (null in JSON) where nothing was lost.
     pub psnr: f64,
     pub ssim: f64,
+    ms_ssim: f64,
     bits_per_pixel: f64,
 }
 
 impl Loss {
     /// The names of [`Self::cells`].
-    pub const HEADER: [&str; 4] = ["MSE", "PSNR", "SSIM", "bits/pixel"];
+    pub const HEADER: [&str; 5] = ["MSE", "PSNR", "SSIM", "MS-SSIM", "bits/pixel"];
 
     /// Measures one picture.
     pub fn measure(model: &Model, original: &RgbImage, codes: &ImageCodes, reconstruction: &RgbImage) -> Result<Self> {
         let num_codes = model.config().quantizer.num_codes;
         let count: usize = codes.levels.iter().map(|grid| grid.codes.len()).sum();
         let pixels = f64::from(codes.width) * f64::from(codes.height);
-        let PictureQuality { mse, psnr, ssim } = PictureQuality::measure(original, reconstruction)?;
-        Ok(Self { mse, psnr, ssim, bits_per_pixel: metrics::bits_per_pixel(num_codes, count as f64, pixels) })
+        let PictureQuality { mse, psnr, ssim, ms_ssim } = PictureQuality::measure(original, reconstruction)?;
+        let bits_per_pixel = metrics::bits_per_pixel(num_codes, count as f64, pixels);
+        Ok(Self { mse, psnr, ssim, ms_ssim, bits_per_pixel })
     }
 
     /// The mean over pictures of each measure.
@@ -39,13 +41,20 @@ impl Loss {
             mse: mean(|loss| loss.mse),
             psnr: mean(|loss| loss.psnr),
             ssim: mean(|loss| loss.ssim),
+            ms_ssim: mean(|loss| loss.ms_ssim),
             bits_per_pixel: mean(|loss| loss.bits_per_pixel),
         }
     }
 
     /// The cells of a row of a table.
-    pub fn cells(&self) -> [String; 4] {
-        let Self { mse, psnr, ssim, bits_per_pixel } = self;
-        [format!("{mse:.2}"), format!("{psnr:.2} dB"), format!("{ssim:.4}"), significant(*bits_per_pixel)]
+    pub fn cells(&self) -> [String; 5] {
+        let Self { mse, psnr, ssim, ms_ssim, bits_per_pixel } = self;
+        [
+            format!("{mse:.2}"),
+            format!("{psnr:.2} dB"),
+            format!("{ssim:.4}"),
+            format!("{ms_ssim:.4}"),
+            significant(*bits_per_pixel),
+        ]
     }
 }

@@ -59,15 +59,32 @@ fn convolutions(criterion: &mut Criterion) {
 }
 
 fn codes(criterion: &mut Criterion) {
-    let (n, k, d) = (16384, 512, 64);
+    for (n, k, d) in [(16384, 512, 64), (4096, 1 << 14, 64), (4096, 1 << 16, 64)] {
+        search(criterion, n, k, d);
+    }
+}
+
+fn search(criterion: &mut Criterion, n: usize, k: usize, d: usize) {
     let (x, w) = (values(&[n, d]).unwrap(), values(&[k, d]).unwrap());
-    let mut group = criterion.benchmark_group("codes 16384x512x64");
+    let mut group = criterion.benchmark_group(format!("codes {n}x{k}x{d}"));
     group.throughput(Throughput::Elements(2 * (n * k * d) as u64));
     group.bench_function("nearest", |b| b.iter(|| ksom_kernels::nearest(&x, &w).unwrap()));
     group.bench_function("nearest two", |b| b.iter(|| ksom_kernels::nearest_two(&x, &w).unwrap()));
     let codes = ksom_kernels::nearest(&x, &w).unwrap();
     group.throughput(Throughput::Bytes((n * d * 4) as u64));
     group.bench_function("code sums", |b| b.iter(|| ksom_kernels::code_sums(&x, &codes, k).unwrap()));
+    group.finish();
+}
+
+/// What a neighborhood does to the sums of 16,384 codes and their counts.
+fn grid(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("spread on 128x128x65");
+    let x = values(&[128 * 128, 65]).unwrap();
+    for (name, reach) in [("hard", 1.5), ("36 cells", 3.2), ("all cells", f64::INFINITY)] {
+        group.bench_function(name, |b| {
+            b.iter(|| ksom_kernels::spread_on_grid(&x, &[128, 128], reach, &|d| (-0.1 * d).exp()).unwrap())
+        });
+    }
     group.finish();
 }
 
@@ -117,6 +134,6 @@ criterion_group! {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(800));
-    targets = matrix_product, convolutions, codes, passes
+    targets = matrix_product, convolutions, codes, grid, passes
 }
 criterion_main!(benches);

@@ -35,8 +35,8 @@
 //!
 //! # Outside a graph
 //! A training step that keeps its own tape asks for gradients one by one: [`input_grad`], [`weight_grad`],
-//! [`bias_grad`], [`relu_grad`], [`straight_through_grad`]. [`nearest`], [`nearest_two`] and [`code_sums`] serve vector
-//! quantizers.
+//! [`bias_grad`], [`relu_grad`], [`straight_through_grad`]. [`nearest`], [`nearest_two`],
+//! [`code_sums`] and [`spread_on_grid`] serve vector quantizers.
 //!
 //! # Features
 //! `avx512-gemm` lets candle's own matrix products use AVX-512 too.
@@ -50,6 +50,7 @@ mod code_sums;
 mod conv;
 mod elementwise;
 mod error;
+mod grid;
 mod layout;
 mod memory;
 mod nearest;
@@ -67,6 +68,7 @@ pub use code_sums::code_sums;
 pub use conv::{ConvSpec, ConvWeight, Rest, bias_grad, conv_transpose2d, conv2d, input_grad, weight_grad};
 pub use elementwise::{mean_squared_error, relu_grad, straight_through_grad, sum};
 pub use error::Error;
+pub use grid::spread_on_grid;
 pub use layout::{nchw_to_nhwc, nhwc_to_nchw};
 pub use nearest::{nearest, nearest_two};
 pub use norm::squared_norm;

@@ -30,6 +30,13 @@ unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
+impl Shared<f32> {
+    /// All of a buffer, which is written through this alone until the last use of it.
+    pub(crate) fn new(buffer: &mut Aligned) -> Self {
+        Self { values: buffer.as_mut_ptr(), len: buffer.len(), element: PhantomData }
+    }
+}
+
 impl<T> Shared<T> {
     /// The place of element `at`.
     pub(crate) fn pointer(&self, at: usize) -> *mut T {

@@ -39,15 +39,38 @@ fn training_step(c: &mut Criterion) {
             });
         }
     }
-    for (name, config) in configs(1 << 14) {
-        let mut learner = quantizer(&config, Backend::Fast);
-        let codes = learner.assign(&x).unwrap();
-        c.benchmark_group("16384 codes").sample_size(10).bench_function(format!("{name}: update"), |b| {
-            b.iter(|| {
-                let observation = learner.observe(&x, &codes).unwrap();
-                learner.step(observation).unwrap();
-            });
+}
+
+/// At many codes, for the 4,096 vectors of 64 images: the search, and updates at the widths that a neighborhood of b = 10
+/// has from the first step on.
+fn many_codes(c: &mut Criterion) {
+    let x = rows().narrow(0, 0, 4096).unwrap().contiguous().unwrap();
+    for num_codes in [1 << 12, 1 << 14, 1 << 16] {
+        let mut group = c.benchmark_group(format!("{num_codes} codes"));
+        group.sample_size(10);
+        let [ema, hard, gaussian] = configs(num_codes);
+        let w = quantizer(&ema.1, Backend::Fast).codebook().t().unwrap().contiguous().unwrap();
+        group.bench_function("product with all codes", |b| b.iter(|| x.matmul(&w).unwrap()));
+        let widths = [10.0, 1.0, 0.25, 0.1].map(|base| {
+            let config = QuantizerConfig { gaussian_base: base, ..gaussian.1.clone() };
+            (format!("KSOM gaussian, {base} cells wide"), config)
         });
+        for (name, config) in [ema, hard].map(|(name, config)| (name.to_string(), config)).into_iter().chain(widths) {
+            for backend in [Backend::Fast, Backend::Portable] {
+                let mut learner = quantizer(&QuantizerConfig { shrink_step: 0.0, ..config.clone() }, backend);
+                let codes = learner.assign(&x).unwrap();
+                if name == "EMA-VQ" {
+                    group.bench_function(format!("{backend:?}: search"), |b| b.iter(|| learner.assign(&x).unwrap()));
+                    group.bench_function(format!("{backend:?}: forward"), |b| b.iter(|| learner.forward(&x).unwrap()));
+                }
+                group.bench_function(format!("{name}, {backend:?}: update"), |b| {
+                    b.iter(|| {
+                        let observation = learner.observe(&x, &codes).unwrap();
+                        learner.step(observation).unwrap();
+                    });
+                });
+            }
+        }
     }
 }
 
@@ -80,6 +103,6 @@ fn one_hot_formula(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = training_step, one_hot_formula
+    targets = training_step, many_codes, one_hot_formula
 }
 criterion_main!(benches);

@@ -45,7 +45,7 @@ impl GdSom {
     /// With the counts h and A without its diagonal, which contributes nothing, these are sums over codes, not samples:
     /// κ/N · Σ_j h_j Σ_k A_jk ‖w_k − w_j‖² = κ/N · (Σ_k (A h)_k |w_k|² − 2 Σ_k w_k·(A h w)_k + Σ_j h_j (A 1)_j |w_j|²).
     fn codebook_losses(&self, sums: &Tensor, counts: &Tensor, rows: usize) -> Result<(Tensor, Option<Tensor>)> {
-        let Parts { config, neighborhood, codebook, counter, .. } = &self.parts;
+        let Parts { config, neighborhood, backend, codebook, counter, .. } = &self.parts;
         let w = codebook.tensor();
         let h = counts.unsqueeze(1)?;
         let mean = 2.0 / (rows * config.dim) as f64;
@@ -54,7 +54,7 @@ impl GdSom {
         // Differences between codes do not depend on the origin: around the mean, less is lost to rounding.
         let w = w.broadcast_sub(&w.mean_keepdim(0)?)?;
         let columns = Tensor::cat(&[&h.ones_like()?, &h, &w.broadcast_mul(&h)?], 1)?;
-        let Some(spread) = neighborhood.apply_to_others(counter.get()?, &columns)? else {
+        let Some(spread) = neighborhood.apply_to_others(*backend, counter.get()?, &columns)? else {
             return Ok((gradient, None));
         };
         let (a_1, a_h) = (spread.narrow(1, 0, 1)?, spread.narrow(1, 1, 1)?);

@@ -58,11 +58,11 @@ impl Ksom {
 
     /// c and m moved toward counts and sums, and w = m / c, after so many steps.
     fn update(&self, steps: u64, sums: &Tensor, counts: &Tensor) -> Result<()> {
-        let Parts { config, neighborhood, codebook, .. } = &self.parts;
+        let Parts { config, neighborhood, backend, codebook, .. } = &self.parts;
         let (k, decay, epsilon) = (config.num_codes as f64, config.decay, config.epsilon);
         // One product with A for both: [K, D + 1].
         let both = Tensor::cat(&[sums, &counts.unsqueeze(1)?], 1)?;
-        let both = neighborhood.apply(steps, &both)?;
+        let both = neighborhood.apply_on(*backend, steps, &both)?;
         let d = both.narrow(1, 0, config.dim)?;
         let n = both.narrow(1, config.dim, 1)?;
 

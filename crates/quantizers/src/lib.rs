@@ -74,6 +74,7 @@ mod error;
 mod estimator;
 mod form;
 mod fsq;
+mod gaussian;
 mod gd_som;
 mod grid;
 mod k_means;
@@ -89,6 +90,7 @@ mod revival;
 mod rows;
 mod sim_vq;
 mod space;
+mod spectral;
 mod state;
 
 pub use build::{build, build_seeded};

@@ -1,22 +1,15 @@
 //! Which codes learn together with the chosen one, and how much.
 
-use std::sync::{Arc, OnceLock};
-
 use candle_core::{DType, Device, Tensor};
+use ksom_kernels::{Backend, spread_on_grid};
 
 use crate::config::{NeighborhoodKind, QuantizerConfig};
 use crate::error::{QuantizerError, Result};
-use crate::grid::Grid;
+use crate::gaussian::{FEW_CODES, Gaussian};
+use crate::grid::{Grid, NEIGHBOR_DISTANCE};
 
-/// Up to this many codes, all pairs' distances are kept (16 MiB).
-const MAX_CACHED_CODES: usize = 2048;
-
-/// How many numbers a tile of the neighborhood matrix may hold.
-const TILE_ELEMENTS: usize = 1 << 22;
-
-/// Stands for the distance of a code to itself, so that its weight vanishes beside those of its neighbors: that of the
-/// gaussian neighborhood is at most exp(−1e12 / 1e6) = 0.
-const EXCLUDED: f64 = 1e12;
+/// Axes of more than one cell up to which a cell's neighbors are few enough to be added one by one.
+const FEW_AXES: usize = 4;
 
 /// The neighborhood of a grid's codes: the symmetric matrix A_t [K, K] with diagonal 1 that says how much each code
 /// learns of another one's samples at training step t.
@@ -28,8 +21,7 @@ pub struct Neighborhood {
     kind: NeighborhoodKind,
     shrink_step: f64,
     gaussian_base: f64,
-    /// Grid distances [K, K] with [`EXCLUDED`] on the diagonal, on the first device that asked for them.
-    distances: Arc<OnceLock<Tensor>>,
+    gaussian: Gaussian,
 }
 
 impl Neighborhood {
@@ -44,7 +36,7 @@ impl Neighborhood {
             kind: config.neighborhood,
             shrink_step: config.shrink_step,
             gaussian_base: config.gaussian_base,
-            distances: Arc::new(OnceLock::new()),
+            gaussian: Gaussian::default(),
         })
     }
 
@@ -60,7 +52,7 @@ impl Neighborhood {
         }
         let shrink = 1.0 + t as f64 * self.shrink_step;
         match self.kind {
-            NeighborhoodKind::Hard if distance < crate::grid::NEIGHBOR_DISTANCE => 1.0 / shrink,
+            NeighborhoodKind::Hard if distance < NEIGHBOR_DISTANCE => 1.0 / shrink,
             NeighborhoodKind::Gaussian => (-distance * shrink / self.gaussian_base).exp(),
             NeighborhoodKind::Hard | NeighborhoodKind::None => 0.0,
         }
@@ -84,20 +76,30 @@ impl Neighborhood {
         Ok(Tensor::from_vec(values, (k, k), device)?.to_dtype(dtype)?)
     }
 
-    /// A_t · x for `x` f32 [K, C], in bounded memory beside `x`: O(K C) operations where the neighborhood is hard,
-    /// O(K² C) where it is gaussian.
+    /// A_t · x for `x` f32 [K, C], never with A in memory.
+    ///
+    /// A hard neighborhood takes O(K C) operations. A gaussian one is a convolution on the grid: up to 1,024 codes it
+    /// is a product with the matrix; beyond, on the CPU, rows are added one by one where few of them have a weight over
+    /// 2⁻³⁰, and Fourier transforms take O(K log K · C) otherwise; by candle's operations alone (on CUDA and Metal)
+    /// O(K n C) for a grid whose longest side is n. Rounding errors are then relative to the largest sums of a column,
+    /// and sums that are less than these errors are given as zero.
     ///
     /// # Errors
     /// If `x` is not f32 [K, C].
     pub fn apply(&self, t: u64, x: &Tensor) -> Result<Tensor> {
-        Ok(match self.apply_to_others(t, x)? {
+        self.apply_on(Backend::best_for(x.device(), x.dtype()), t, x)
+    }
+
+    /// As [`Neighborhood::apply`], on a computing path.
+    pub(crate) fn apply_on(&self, backend: Backend, t: u64, x: &Tensor) -> Result<Tensor> {
+        Ok(match self.apply_to_others(backend, t, x)? {
             Some(others) => (x + others)?,
             None => x.clone(),
         })
     }
 
     /// (A_t − I) · x, or nothing where that is zero.
-    pub(crate) fn apply_to_others(&self, t: u64, x: &Tensor) -> Result<Option<Tensor>> {
+    pub(crate) fn apply_to_others(&self, backend: Backend, t: u64, x: &Tensor) -> Result<Option<Tensor>> {
         if !matches!(x.dims(), &[k, _] if k == self.grid.len()) || x.dtype() != DType::F32 {
             return Err(QuantizerError::Input {
                 operation: "apply a neighborhood",
@@ -106,11 +108,22 @@ impl Neighborhood {
             });
         }
         let shrink = 1.0 + t as f64 * self.shrink_step;
+        let fast = backend == Backend::Fast && self.grid.len() > FEW_CODES;
         Ok(match self.kind {
             NeighborhoodKind::None => None,
+            NeighborhoodKind::Hard if fast && self.axes() <= FEW_AXES => {
+                spread_on_grid(x, self.grid.shape(), NEIGHBOR_DISTANCE, &|_| 1.0 / shrink)?
+            }
             NeighborhoodKind::Hard => self.sum_of_neighbors(x)?.map(|sum| sum.affine(1.0 / shrink, 0.0)).transpose()?,
-            NeighborhoodKind::Gaussian => Some(self.gaussian(-shrink / self.gaussian_base, x)?),
+            NeighborhoodKind::Gaussian => {
+                Some(self.gaussian.apply_to_others(backend, &self.grid, shrink / self.gaussian_base, x)?)
+            }
         })
+    }
+
+    /// Axes of more than one cell.
+    fn axes(&self) -> usize {
+        self.grid.shape().iter().filter(|&&side| side > 1).count()
     }
 
     /// For each cell the sum of its neighbors' rows of `x` [K, C]; nothing on a grid of one cell.
@@ -139,61 +152,6 @@ impl Neighborhood {
             (Some(one), Some(two)) => Some((one + two)?),
             (one, _) => one,
         })
-    }
-
-    /// exp(`factor` · dist) · x without the diagonal, in tiles of rows.
-    fn gaussian(&self, factor: f64, x: &Tensor) -> Result<Tensor> {
-        let k = self.grid.len();
-        let x = x.contiguous()?;
-        let cached = match self.distances.get() {
-            Some(kept) if kept.device().same_device(x.device()) => Some(kept.clone()),
-            None if k <= MAX_CACHED_CODES => {
-                let distances = self.distance_tile(&self.axes(x.device())?, 0, k)?;
-                Some(self.distances.get_or_init(|| distances.clone()).clone())
-                    .filter(|kept| kept.device().same_device(x.device()))
-                    .or(Some(distances))
-            }
-            _ => None,
-        };
-        if let Some(distances) = cached {
-            return Ok(distances.affine(factor, 0.0)?.exp()?.matmul(&x)?);
-        }
-        let axes = self.axes(x.device())?;
-        let rows = (TILE_ELEMENTS / k).max(1);
-        let tiles = (0..k).step_by(rows).map(|start| -> Result<Tensor> {
-            let distances = self.distance_tile(&axes, start, rows.min(k - start))?;
-            Ok(distances.affine(factor, 0.0)?.exp()?.matmul(&x)?)
-        });
-        Ok(Tensor::cat(&tiles.collect::<Result<Vec<_>>>()?, 0)?)
-    }
-
-    /// Every code's coordinate along each axis, f32 [1, K] each.
-    fn axes(&self, device: &Device) -> Result<Vec<Tensor>> {
-        let k = self.grid.len();
-        let mut axes = vec![Vec::with_capacity(k); self.grid.shape().len()];
-        for code in 0..k {
-            for (axis, coordinate) in axes.iter_mut().zip(self.grid.coordinates_of(code)) {
-                axis.push(coordinate as f32);
-            }
-        }
-        let tensors = axes.into_iter().map(|axis| Tensor::from_vec(axis, (1, k), device));
-        Ok(tensors.collect::<candle_core::Result<Vec<_>>>()?)
-    }
-
-    /// Distances of the codes from `start` on to all codes [rows, K], with [`EXCLUDED`] between a code and itself.
-    fn distance_tile(&self, axes: &[Tensor], start: usize, rows: usize) -> Result<Tensor> {
-        let difference = |axis: &Tensor| axis.narrow(1, start, rows)?.t()?.broadcast_sub(axis);
-        // A grid has at least one axis.
-        let mut squared = difference(&axes[0])?.sqr()?;
-        for axis in &axes[1..] {
-            squared = (squared + difference(axis)?.sqr()?)?;
-        }
-        // The tile is ours alone: its diagonal is overwritten in place.
-        let device = squared.device();
-        let diagonal = Tensor::arange(start as u32, (start + rows) as u32, device)?.unsqueeze(1)?;
-        let excluded = Tensor::full((EXCLUDED * EXCLUDED) as f32, (rows, 1), device)?;
-        squared.scatter_set(&diagonal, &excluded, 1)?;
-        Ok(squared.sqrt()?)
     }
 }
 

@@ -87,6 +87,85 @@ fn large_neighborhoods_are_applied_in_tiles() {
     }
 }
 
+/// Odd grids of more codes than are applied by the matrix, against the sums in f64: of the quantizer's update, on both
+/// paths, at all widths of the neighborhood.
+#[test]
+fn large_neighborhoods_on_odd_grids_agree_with_f64() {
+    for (shape, t) in [
+        (vec![1031], 0),
+        (vec![37, 29], 0),
+        (vec![37, 29], 40),
+        (vec![37, 29], 1500),
+        (vec![29, 37], 300),
+        (vec![7, 13, 12], 0),
+        (vec![12, 7, 13], 100),
+        (vec![1, 41, 1, 26], 10),
+        (vec![3, 5, 7, 11], 20),
+        (vec![2; 11], 5),
+    ] {
+        for kind in [NeighborhoodKind::Hard, NeighborhoodKind::Gaussian] {
+            check_sums(&shape, kind, t);
+        }
+    }
+}
+
+/// The sums after a step on 200 inputs.
+fn check_sums(shape: &[usize], kind: NeighborhoodKind, t: u64) {
+    let (k, dim) = (shape.iter().product::<usize>(), 3);
+    let config = QuantizerConfig {
+        neighborhood: kind,
+        grid: shape.to_vec(),
+        decay: 0.0,
+        skip_unused: true,
+        shrink_step: 0.1,
+        ..QuantizerConfig::ksom(k, dim)
+    };
+    let neighborhood = Neighborhood::new(&config).unwrap();
+    let grid = neighborhood.grid();
+    let codes: Vec<u32> = (0..200).map(|i| (i * i * 31 + i) % k as u32).collect();
+    let x: Vec<f32> = (0..200 * dim).map(|i| (i as f32 * 0.7).sin()).collect();
+    // m after the step: with a decay of 0, the sums themselves.
+    let (mut expected, mut sizes) = (vec![0.0; k * dim], vec![0.0; k * dim]);
+    for (code, x) in codes.iter().zip(x.chunks(dim)) {
+        for other in 0..k {
+            let weight = neighborhood.weight(grid.distance(*code as usize, other).unwrap(), t);
+            for (d, &x) in x.iter().enumerate() {
+                expected[other * dim + d] += weight * f64::from(x);
+                sizes[other * dim + d] += weight * f64::from(x).abs();
+            }
+        }
+    }
+    for backend in support::BACKENDS {
+        let mut state = support::initial(&config, 5);
+        let counter = state.iter_mut().find(|(name, _)| *name == "counter").unwrap();
+        counter.1 = Tensor::new(t as f32, &Device::Cpu).unwrap();
+        let mut quantizer = support::build_from(&config, &state, backend).unwrap();
+        let x = Tensor::from_slice(&x, (200, dim), &Device::Cpu).unwrap();
+        support::train(quantizer.as_mut(), &x, &Tensor::from_slice(&codes, 200, &Device::Cpu).unwrap());
+        assert_eq!(quantizer.steps().unwrap(), t + 1);
+        let found = support::numbers(&support::state_of(quantizer.as_ref(), "_ema_w"));
+        let before = support::numbers(&support::state_of(
+            support::build_from(&config, &state, backend).unwrap().as_ref(),
+            "_ema_w",
+        ));
+        let counts = support::numbers(&support::state_of(quantizer.as_ref(), "_ema_cluster_size"));
+        let largest = sizes.iter().fold(0f64, |most, &size| most.max(size));
+        let mut kept = 0;
+        for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            // Codes that no sample reached keep what they had; what is too little to be told from rounding is zero.
+            let untouched = counts[at / dim] == config.counter_init && *found == before[at];
+            kept += usize::from(untouched);
+            let nothing = (untouched || *found == 0.0) && expected.abs() < 8e-6 * largest;
+            let error = (found - expected).abs();
+            assert!(
+                error < 2e-6 * largest || nothing,
+                "{shape:?} {kind:?} {backend:?} t = {t}, {at}: expected {expected}, found {found}"
+            );
+        }
+        assert!(kind == NeighborhoodKind::Hard || t > 200 || kept == 0, "{shape:?} {backend:?}: {kept} untouched");
+    }
+}
+
 #[test]
 fn a_grid_of_twelve_axes_has_its_neighbors() {
     let config = QuantizerConfig { grid: vec![2; 12], ..QuantizerConfig::ksom(1 << 12, 1) };

@@ -11,7 +11,8 @@ use ksom_vqvae::{Backend, Compute, Error, Model, ModelConfig};
 const BACKENDS: [Backend; 2] = [Backend::Fast, Backend::Portable];
 
 fn setups() -> impl Iterator<Item = (ModelConfig, Compute)> {
-    let architectures = [Architecture::vqvae(), Architecture::vqvae2()];
+    let coarse = Architecture { downsample: 8, ..Architecture::vqvae() };
+    let architectures = [Architecture::vqvae(), Architecture::vqvae2(), coarse];
     let quantizers = [QuantizerConfig::ksom(16, 4), QuantizerConfig::gd_som(16, 4)];
     architectures.into_iter().flat_map(move |architecture| {
         let architecture = Architecture { hidden: 8, residual_hidden: 4, ..architecture };

@@ -19,7 +19,10 @@ fn model(architecture: Architecture) -> Model {
     Model::init(&ModelConfig::new(architecture, QuantizerConfig::ksom(CODES, 4)), 3, &Compute::cpu()).unwrap()
 }
 
-static MODELS: LazyLock<[Model; 2]> = LazyLock::new(|| [Architecture::vqvae(), Architecture::vqvae2()].map(model));
+static MODELS: LazyLock<[Model; 4]> = LazyLock::new(|| {
+    let coarse = |downsample| Architecture { downsample, ..Architecture::vqvae() };
+    [Architecture::vqvae(), Architecture::vqvae2(), coarse(8), coarse(16)].map(model)
+});
 
 fn picture(width: u32, height: u32, seed: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
@@ -69,7 +72,7 @@ proptest! {
 
     #[test]
     fn codes_files_give_back_what_was_written(
-        (which, images) in (0usize..2).prop_flat_map(|m| (Just(m), codes(m))),
+        (which, images) in (0usize..MODELS.len()).prop_flat_map(|m| (Just(m), codes(m))),
         compressed in any::<bool>(),
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -82,7 +85,7 @@ proptest! {
         let read = CodesFile::from_bytes(bytes.clone(), &path).unwrap();
         prop_assert_eq!(&read, &file);
         read.check(&MODELS[which], &path).unwrap();
-        prop_assert!(read.check(&MODELS[1 - which], &path).is_err());
+        prop_assert!(read.check(&MODELS[(which + 1) % MODELS.len()], &path).is_err());
         // The bytes depend on nothing else.
         let packing = if compressed { Packing::Compressed } else { Packing::Plain };
         file.write(&path, packing).unwrap();
@@ -111,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn any_size_is_padded_encoded_and_cropped_back(width in 1u32..70, height in 1u32..70, which in 0usize..2) {
+    fn any_size_is_padded_encoded_and_cropped_back(width in 1u32..70, height in 1u32..70, which in 0usize..MODELS.len()) {
         let model = &MODELS[which];
         let picture = picture(width, height, 0);
         let codes = model.encode_images(std::slice::from_ref(&picture)).unwrap();

@@ -107,6 +107,41 @@ fn the_mean_squared_error_as_a_loss_of_ones_own_gives_the_same_gradients() {
     assert!((ours.reconstruction - theirs.reconstruction).abs() < 1e-6 * ours.reconstruction);
 }
 
+/// A file of half the size holds what training on needs, in 2/3 of the codebook's bytes: the next steps are those from the
+/// whole state, up to the roundings of weights to 16 bits and of m to w · c.
+#[test]
+fn training_goes_on_from_a_file_of_half_the_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut whole = model();
+    let mut its_optimizer = optimizer(&whole);
+    for _ in 0..3 {
+        train_step(&mut whole, &mut its_optimizer, &pixels(4), 1).unwrap();
+    }
+    whole.save(folder.path(), DType::F16).unwrap();
+    let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
+    let stored = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap();
+    assert!(!stored.contains_key("_vq_vae._ema_w") && stored["_vq_vae._ema_cluster_size"].dtype() == DType::F32);
+
+    let mut half = Model::load_trainable(folder.path(), &Compute::cpu()).unwrap();
+    let furthest = |one: &Model, other: &Model, name: &str| {
+        let of = |model: &Model| model.state().unwrap()[name].flatten_all().unwrap();
+        let far = (of(one) - of(other)).unwrap().abs().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+        far / of(other).abs().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap()
+    };
+    assert_eq!(furthest(&half, &whole, "_vq_vae._w"), 0.0);
+    assert!(furthest(&half, &whole, "_vq_vae._ema_w") < 1e-6);
+    let mut other_optimizer = optimizer(&half);
+    let mut its_optimizer = optimizer(&whole);
+    for _ in 0..3 {
+        train_step(&mut whole, &mut its_optimizer, &pixels(4), 1).unwrap();
+        train_step(&mut half, &mut other_optimizer, &pixels(4), 1).unwrap();
+    }
+    for name in ["_vq_vae._w", "_vq_vae._ema_w", "_vq_vae._ema_cluster_size"] {
+        assert!(furthest(&half, &whole, name) < 1e-2, "{name}: {}", furthest(&half, &whole, name));
+    }
+    assert_eq!(half.quantizers()[0].steps().unwrap(), 6);
+}
+
 #[test]
 fn gradients_without_a_variable_are_refused() {
     let model = model();

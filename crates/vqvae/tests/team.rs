@@ -57,7 +57,8 @@ fn steps(config: &ModelConfig, backend: Backend, accumulate: usize, team: Team) 
 #[test]
 fn a_step_of_a_team_is_that_of_the_whole_batch() {
     let ema = QuantizerConfig { neighborhood: NeighborhoodKind::None, ..QuantizerConfig::ksom(16, 4) };
-    for architecture in [Architecture::vqvae(), Architecture::vqvae2()] {
+    let staged = Architecture { stages: 2, ..Architecture::vqvae() };
+    for architecture in [Architecture::vqvae(), Architecture::vqvae2(), staged] {
         let architecture = Architecture { hidden: 8, residual_hidden: 4, ..architecture };
         let begun = QuantizerConfig { init: Initialization::KMeans, revive_below: 0.5, ..ema.clone() };
         let kinds = [QuantizerConfig::ksom(16, 4), ema.clone(), QuantizerConfig::gd_som(16, 4), begun];

@@ -41,7 +41,7 @@ pub struct ConvertArgs {
     /// The model directory to create, or for a model the .safetensors file to write
     #[arg(value_name = "TO")]
     to: PathBuf,
-    /// Store the network's weights as 16-bit floats; codebooks keep 32 bits
+    /// Store the network's weights as 16-bit floats; codebooks keep 32 bits, and of their averages what the rest does not tell
     #[arg(long)]
     half: bool,
     /// What the model is, for weights that do not tell: a config.json, or a model directory with one

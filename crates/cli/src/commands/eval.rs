@@ -96,7 +96,7 @@ pub fn run(mut args: EvalArgs, settings: &Settings) -> Result<EvalReport> {
 
 impl Report for EvalReport {
     fn blocks(&self) -> Vec<Block> {
-        let header = ["set", "images", "MSE", "MSE (0..255)", "PSNR", "SSIM", "bits/pixel"];
+        let header = ["set", "images", "MSE", "MSE (0..255)", "PSNR", "SSIM", "MS-SSIM", "bits/pixel"];
         let cell = |value: Option<String>| value.unwrap_or_else(|| NO_NUMBER.to_string());
         let rows = self.sets.iter().map(|SetReport { set, evaluation }| {
             let q = evaluation.quality;
@@ -107,6 +107,7 @@ impl Report for EvalReport {
                 cell(q.map(|q| format!("{:.2}", q.mse_255))),
                 cell(q.map(|q| format!("{:.2} dB", q.psnr))),
                 cell(q.map(|q| format!("{:.4}", q.ssim))),
+                cell(q.map(|q| format!("{:.4}", q.ms_ssim))),
                 significant(evaluation.bits_per_pixel),
             ]
         });

@@ -182,10 +182,11 @@ impl Report for FinetuneReport {
                         format!("{:.2}", figures.mse),
                         format!("{:.2} dB", figures.psnr),
                         format!("{:.4}", figures.ssim),
+                        format!("{:.4}", figures.ms_ssim),
                         figures.codes_in_use.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
                     ]
                 });
-                blocks.push(table(&["judged", "MSE", "PSNR", "SSIM", "codes used"], rows.into()));
+                blocks.push(table(&["judged", "MSE", "PSNR", "SSIM", "MS-SSIM", "codes used"], rows.into()));
                 blocks.push(Block::Hint(format!("before and after: {}", comparison.picture.display())));
             }
             None if self.run.stopped.is_none() => blocks.push(Block::Line(

@@ -10,7 +10,7 @@
 //!
 //! A file that is named alone is taken whatever it holds, so that decoding it says what is wrong with it.
 
-#[cfg(any(feature = "parquet", feature = "shards"))]
+#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only shards have such names"))]
 pub(crate) mod braces;
 pub(crate) mod formats;
 pub(crate) mod listing;

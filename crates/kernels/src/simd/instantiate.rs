@@ -5,6 +5,7 @@ macro_rules! isa {
     ($name:literal, $vector:ty, $features:literal, dot_rows: $dot_rows:literal,
      tiles: [($rows:literal, $vectors:literal) $(, ($more_rows:literal, $more_vectors:literal))*]) => {
         pub(crate) static ISA: crate::simd::isa::Isa = {
+            use crate::simd::fourier::{self, Lines};
             use crate::simd::tile::{self, ConvTile, ScoreTile};
             type V = $vector;
             #[target_feature(enable = $features)]
@@ -16,6 +17,16 @@ macro_rules! isa {
             unsafe fn score(t: &ScoreTile) {
                 // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
                 unsafe { tile::score::<V, $rows, $vectors>(t) }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn fourier_forward(t: &Lines) {
+                // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
+                unsafe { fourier::forward::<V>(t) }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn fourier_backward(t: &Lines) {
+                // SAFETY: the caller upholds the kernel's contract; an `Isa` is handed out only where its features are.
+                unsafe { fourier::backward::<V>(t) }
             }
             let lanes = <V as crate::simd::vector::Vector>::LANES;
             assert!($dot_rows <= crate::simd::bounds::MAX_ROWS && lanes * $vectors <= crate::simd::bounds::MAX_SCORE_COLS);
@@ -29,6 +40,8 @@ macro_rules! isa {
                 dot_rows: $dot_rows,
                 dot,
                 score,
+                fourier_forward,
+                fourier_backward,
                 winograd: [
                     crate::simd::instantiate::transforms!($vector, $features, Two, 2, 5),
                     crate::simd::instantiate::transforms!($vector, $features, Three, 3, 6),

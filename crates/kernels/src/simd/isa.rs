@@ -1,5 +1,6 @@
 //! The kernels of an instruction set, as pointers to functions that were compiled for it.
 
+use super::fourier::Lines;
 use super::tile::{ConvTile, GradTile, ScoreTile};
 use super::winograd::Transforms;
 
@@ -17,6 +18,10 @@ pub(crate) struct Isa {
     pub(crate) dot: unsafe fn(&ConvTile),
     /// [`super::tile::score`] of the first tile's shape.
     pub(crate) score: unsafe fn(&ScoreTile),
+    /// [`super::fourier::forward`].
+    pub(crate) fourier_forward: unsafe fn(&Lines),
+    /// [`super::fourier::backward`].
+    pub(crate) fourier_backward: unsafe fn(&Lines),
     /// The transforms for two and for three taps.
     pub(crate) winograd: [Transforms; 2],
 }

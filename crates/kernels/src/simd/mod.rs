@@ -1,6 +1,6 @@
 //! Vector registers of the processor, and the tile kernels built on them.
 //!
-//! [`vector::Vector`] is what a tile kernel needs of an instruction set; [`tile`] and [`winograd`] hold the kernels,
+//! [`vector::Vector`] is what a tile kernel needs of an instruction set; [`tile`], [`winograd`] and [`fourier`] hold the kernels,
 //! generic over it; each of `x86`, `neon`, `wasm` and `scalar` instantiates them as an [`isa::Isa`]. [`detect::best`] chooses at
 //! run time.
 //!
@@ -9,6 +9,7 @@
 
 pub(crate) mod bounds;
 pub(crate) mod detect;
+pub(crate) mod fourier;
 #[cfg_attr(target_arch = "wasm32", allow(unused_macros, unused_imports, reason = "there may be no instruction set"))]
 mod instantiate;
 pub(crate) mod isa;

@@ -55,6 +55,11 @@ impl Vector for float32x4_t {
         unsafe { vbslq_f32(vcgtq_f32(self, than), yes, no) }
     }
     #[inline(always)]
+    unsafe fn any_greater(self, than: Self) -> bool {
+        // SAFETY: as the trait asks.
+        unsafe { vmaxvq_u32(vcgtq_f32(self, than)) != 0 }
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         // SAFETY: as the trait asks.
         unsafe { vaddvq_f32(self) }

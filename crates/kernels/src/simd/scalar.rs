@@ -1,6 +1,7 @@
 //! Plain Rust, for processors without any of the other instruction sets.
 
 use super::bounds::DOT_COLS;
+use super::fourier;
 use super::isa::{Isa, Tile};
 use super::tile;
 use super::vector::Vector;
@@ -21,6 +22,8 @@ pub(super) static ISA: Isa = Isa {
     dot_rows: 4,
     dot: tile::dot::<Four, 4, DOT_COLS>,
     score: tile::score::<Four, 4, 2>,
+    fourier_forward: fourier::forward::<Four>,
+    fourier_backward: fourier::backward::<Four>,
     winograd: [transforms::<Two, 5>(2), transforms::<Three, 6>(3)],
 };
 
@@ -77,6 +80,10 @@ impl Vector for Four {
     #[inline(always)]
     unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
         Self(std::array::from_fn(|i| if self.0[i] > than.0[i] { yes.0[i] } else { no.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn any_greater(self, than: Self) -> bool {
+        (0..4).any(|i| self.0[i] > than.0[i])
     }
     #[inline(always)]
     unsafe fn sum(self) -> f32 {

@@ -283,9 +283,13 @@ pub(crate) unsafe fn score<V: Vector, const ROWS: usize, const COLS: usize>(t: &
             let best = &mut *t.best.add(r);
             for v in 0..COLS {
                 let at = v * V::LANES;
-                let (new, index) = (acc[r][v], V::load(t.index.add(at)));
+                let (new, second) = (acc[r][v], V::load(best.second_score.as_ptr().add(at)));
+                // The further the search has come, the more seldom is anything better than what there is.
+                if !new.any_greater(second) {
+                    continue;
+                }
+                let index = V::load(t.index.add(at));
                 let (first, first_index) = (V::load(best.score.as_ptr().add(at)), V::load(best.index.as_ptr().add(at)));
-                let second = V::load(best.second_score.as_ptr().add(at));
                 let second_index = V::load(best.second_index.as_ptr().add(at));
                 let or_second = new.if_greater(second, new, second);
                 let or_second_index = new.if_greater(second, index, second_index);

@@ -21,6 +21,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn relu(self) -> Self;
     /// Per lane, `yes` where `self > than`, otherwise `no`.
     unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self;
+    /// Whether `self > than` in any lane.
+    unsafe fn any_greater(self, than: Self) -> bool;
     /// The sum of all lanes.
     unsafe fn sum(self) -> f32;
 }

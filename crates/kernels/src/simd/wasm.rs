@@ -54,6 +54,10 @@ impl Vector for v128 {
         v128_bitselect(yes, no, f32x4_gt(self, than))
     }
     #[inline(always)]
+    unsafe fn any_greater(self, than: Self) -> bool {
+        v128_any_true(f32x4_gt(self, than))
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         let pair = f32x4_extract_lane::<0>(self) + f32x4_extract_lane::<1>(self);
         pair + (f32x4_extract_lane::<2>(self) + f32x4_extract_lane::<3>(self))

@@ -65,6 +65,11 @@ mod avx2 {
             unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(self, than)) }
         }
         #[inline(always)]
+        unsafe fn any_greater(self, than: Self) -> bool {
+            // SAFETY: as the trait asks.
+            unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self, than)) != 0 }
+        }
+        #[inline(always)]
         unsafe fn sum(self) -> f32 {
             // SAFETY: as the trait asks.
             unsafe {
@@ -124,6 +129,11 @@ mod avx512 {
         unsafe fn if_greater(self, than: Self, yes: Self, no: Self) -> Self {
             // SAFETY: as the trait asks.
             unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, than), no, yes) }
+        }
+        #[inline(always)]
+        unsafe fn any_greater(self, than: Self) -> bool {
+            // SAFETY: as the trait asks.
+            unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, than) != 0 }
         }
         #[inline(always)]
         unsafe fn sum(self) -> f32 {

@@ -1,5 +1,6 @@
 //! A model directory: `config.json` and `model.safetensors`, as on the Hub.
 
+pub(crate) mod averages;
 #[cfg(feature = "zoo")]
 mod builtin;
 #[cfg(feature = "pth")]
@@ -69,7 +70,9 @@ impl Model {
 
     /// Writes `config.json` and `model.safetensors` into `dir`, which is created if needed.
     ///
-    /// Weights of the convolutions are stored as `dtype` (f32 or f16); codebooks always as f32.
+    /// Weights of the convolutions are stored as `dtype` (f32 or f16); codebooks always as f32. With f16, the sums of a
+    /// codebook's moving averages, which only training needs, are left out where they follow from vectors and counts
+    /// (m = w · c); [`Model::from_tensors`] puts them back.
     ///
     /// # Errors
     /// The files cannot be written; those that were there are then as they were.
@@ -77,7 +80,7 @@ impl Model {
         let dir = dir.as_ref();
         std::fs::create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
         let levels = self.config().architecture.levels();
-        let state = self
+        let mut state: BTreeMap<_, _> = self
             .state()?
             .into_iter()
             .map(|(name, tensor)| {
@@ -86,6 +89,9 @@ impl Model {
                 Ok((name, tensor))
             })
             .collect::<Result<_>>()?;
+        if dtype == DType::F16 {
+            averages::leave_out(&mut state)?;
+        }
         write_weights(dir, &state)?;
         write_atomic(&config_path(dir), self.config().to_json().as_bytes())
     }

@@ -41,6 +41,8 @@ pub struct CodesFile {
     pub fingerprint: String,
     /// The shape of the codebook's grid, first axis fastest; files of the first version do not tell.
     pub grid: Option<Vec<usize>>,
+    /// Pixels of a side under the finest codes.
+    pub downsample: usize,
     /// Names of the levels.
     pub levels: Vec<String>,
     /// The pictures' names, without folders above what was asked for.
@@ -61,9 +63,16 @@ impl CodesFile {
                 "each picture has one name: expected {images} pictures' names, found {names}"
             )));
         }
-        let levels = model.config().architecture.levels().iter().map(|level| level.name.to_string()).collect();
-        let grid = Some(model.config().quantizer.grid.clone());
-        Ok(Self { model: model_name.to_string(), fingerprint: model.fingerprint()?, grid, levels, names, images })
+        let architecture = &model.config().architecture;
+        Ok(Self {
+            model: model_name.to_string(),
+            fingerprint: model.fingerprint()?,
+            grid: Some(model.config().quantizer.grid.clone()),
+            downsample: architecture.downsample,
+            levels: architecture.levels().iter().map(|level| level.name.to_string()).collect(),
+            names,
+            images,
+        })
     }
 
     /// Whether all pictures have codes of one shape, so that each level is one tensor.
@@ -115,6 +124,7 @@ impl CodesFile {
             levels: self.levels.clone(),
             num_codes: self.num_codes(),
             grid: self.grid.clone(),
+            downsample: self.downsample,
             coding: (packing == Packing::Compressed).then(|| coding::NAME.to_string()),
             names: self.names.clone(),
             sizes: self.images.iter().map(|image| [image.width, image.height]).collect(),
@@ -213,7 +223,8 @@ impl CodesFile {
     /// From the parts of the file.
     pub(crate) fn from_tensors(header: &str, tensors: &SafeTensors<'_>, path: &Path) -> Result<Self> {
         let header = Header::parse(header, path)?;
-        let kinds = [Architecture::vqvae(), Architecture::vqvae2()];
+        let kinds = [Architecture::vqvae(), Architecture::vqvae2()]
+            .map(|architecture| Architecture { downsample: header.downsample, ..architecture });
         let mut known = (1..=MAX_STAGES).flat_map(|stages| kinds.clone().map(|kind| Architecture { stages, ..kind }));
         let is_known =
             |architecture: &Architecture| header.levels.iter().eq(architecture.levels().iter().map(|level| level.name));
@@ -221,6 +232,7 @@ impl CodesFile {
             let expected = "expected levels codes, or codes_top and codes_bottom, and further stages of them";
             return Err(Error::file(path, format!("{expected}, found {:.200}", header.levels.join(", "))));
         };
+        architecture.validate().map_err(|message| Error::file(path, message))?;
         let image = |&[width, height]: &[u32; 2]| ImageCodes { width, height, levels: Vec::new() };
         let mut images: Vec<ImageCodes> = header.sizes.iter().map(image).collect();
         for level in &architecture.levels() {
@@ -242,8 +254,8 @@ impl CodesFile {
                 image.levels.push(grid);
             }
         }
-        let Header { model, fingerprint, grid, levels, names, .. } = header;
-        Ok(Self { model, fingerprint, grid, levels, names, images })
+        let Header { model, fingerprint, grid, downsample, levels, names, .. } = header;
+        Ok(Self { model, fingerprint, grid, downsample, levels, names, images })
     }
 
     /// Makes sure that `model` is one that these codes mean something to.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes::layout::grid_layout;
 use crate::error::{Error, Result};
+use crate::model::config::{four, is_four};
 
 /// The metadata key.
 pub(crate) const KEY: &str = "ksom";
@@ -23,6 +24,8 @@ pub(crate) struct Header {
     pub(crate) num_codes: usize,
     /// The shape of the codebook's grid; files of the first version do not tell.
     pub(crate) grid: Option<Vec<usize>>,
+    /// Pixels of a side under the finest codes.
+    pub(crate) downsample: usize,
     /// The form that the codes are compressed in, if they are.
     pub(crate) coding: Option<String>,
     pub(crate) names: Vec<String>,
@@ -48,6 +51,8 @@ struct Second {
     /// For whoever reads the file without this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grid_layout: Option<String>,
+    #[serde(default = "four", skip_serializing_if = "is_four")]
+    downsample: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     coding: Option<String>,
     names: Vec<String>,
@@ -86,6 +91,7 @@ impl Header {
             num_codes: self.num_codes,
             grid: self.grid.clone(),
             grid_layout: self.grid.as_deref().map(grid_layout),
+            downsample: self.downsample,
             coding: self.coding.clone(),
             names: self.names.clone(),
             sizes: self.sizes[..if one_size { self.sizes.len().min(1) } else { self.sizes.len() }].to_vec(),
@@ -111,6 +117,7 @@ impl Header {
                     levels: first.levels,
                     num_codes: MAX_CODES,
                     grid: None,
+                    downsample: four(),
                     coding: None,
                     sizes: first.images.iter().map(|image| [image.width, image.height]).collect(),
                     names: first.images.into_iter().map(|image| image.name).collect(),
@@ -148,6 +155,7 @@ impl Header {
             levels: second.levels,
             num_codes,
             grid: second.grid,
+            downsample: second.downsample,
             coding: second.coding,
             names: second.names,
             sizes: second.sizes,

@@ -304,8 +304,9 @@ mod tests {
     use crate::model::Architecture;
     use crate::{Compute, ModelConfig};
 
-    fn small_models() -> [Model; 2] {
-        [Architecture::vqvae(), Architecture::vqvae2()].map(|architecture| {
+    fn small_models() -> [Model; 4] {
+        let coarse = |downsample| Architecture { downsample, ..Architecture::vqvae() };
+        [Architecture::vqvae(), Architecture::vqvae2(), coarse(8), coarse(16)].map(|architecture| {
             let architecture = Architecture { hidden: 32, residual_hidden: 16, ..architecture };
             Model::init(&ModelConfig::new(architecture, QuantizerConfig::ksom(16, 16)), 3, &Compute::cpu()).unwrap()
         })
@@ -388,12 +389,11 @@ mod tests {
 
     #[test]
     fn codes_that_do_not_fit_are_refused() {
-        let [model, _] = small_models();
+        let [model, ..] = small_models();
         let mut codes = model.encode_images(&[noise(1, 5, 9)]).unwrap().remove(0);
         assert_eq!((codes.levels[0].width, codes.levels[0].height), (2, 3));
         codes.levels[0].codes[0] = 16;
-        let error = model.decode_images(&[codes.clone()]).unwrap_err().to_string();
-        assert!(error.contains("below 16, found 16"), "{error}");
+        assert!(model.decode_images(&[codes.clone()]).unwrap_err().to_string().contains("below 16, found 16"));
         codes.levels[0].width = 3;
         assert!(model.decode_images(&[codes]).is_err());
     }

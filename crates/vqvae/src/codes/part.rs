@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn parts_are_those_of_the_whole() {
-        for architecture in [Architecture::vqvae(), Architecture::vqvae2()] {
+        let coarse = Architecture { downsample: 8, ..Architecture::vqvae() };
+        for architecture in [Architecture::vqvae(), coarse, Architecture::vqvae2()] {
             let architecture = Architecture { hidden: 32, residual_hidden: 16, ..architecture };
             let config = ModelConfig::new(architecture, QuantizerConfig::ksom(16, 16));
             let model = Model::init(&config, 3, &Compute::cpu()).unwrap();

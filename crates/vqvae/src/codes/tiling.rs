@@ -32,6 +32,7 @@ impl Architecture {
     pub(crate) fn halo(&self) -> usize {
         let stack = self.residual_layers + 1; // 3×3 convolutions in a row
         match self.kind {
+            // All stages of stride 2 together see less than one code to a side.
             ArchitectureKind::VqVae => stack + 1,
             // At an eighth: the top encoder and decoder with their strided ends; at a quarter: the bottom encoder.
             ArchitectureKind::VqVae2 => 2 * (stack + 1) + (stack + 1).div_ceil(2),

@@ -5,18 +5,10 @@
 use image::RgbImage;
 
 use crate::error::{Error, Result};
+use crate::evaluation::similarity::{CHANNELS, PEAK, Plane, Similarity, WINDOW, similarity};
 
-/// The largest value of a pixel.
-const PEAK: f64 = 255.0;
-/// Channels of a pixel.
-const CHANNELS: usize = 3;
-/// Length of SSIM's window along each axis, in pixels.
-const WINDOW: usize = 11;
-/// Standard deviation of SSIM's Gaussian window, in pixels.
-const SIGMA: f64 = 1.5;
-/// SSIM's stabilizing constants (K₁ · 255)² and (K₂ · 255)², for K₁ = 0.01 and K₂ = 0.03.
-const C1: f64 = (0.01 * PEAK) * (0.01 * PEAK);
-const C2: f64 = (0.03 * PEAK) * (0.03 * PEAK);
+/// The powers of MS-SSIM's scales, the finest first.
+const SCALE_WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 
 /// Mean squared error over all pixels and channels, of values in 0..255.
 ///
@@ -68,27 +60,62 @@ pub fn bits_per_pixel(num_codes: usize, codes: f64, pixels: f64) -> f64 {
 /// pictures smaller than the window.
 pub fn ssim(original: &RgbImage, reconstruction: &RgbImage) -> Result<f64> {
     check_sizes("SSIM", original, reconstruction)?;
-    let (width, height) = (original.width() as usize, original.height() as usize);
-    let (across, down) = (gaussian(width), gaussian(height));
-    let (rows, places) = (height + 1 - down.len(), (width + 1 - across.len()) * CHANNELS);
-    let row_values = width * CHANNELS;
+    Ok(mean_of_channels(similarity(&Plane::of(original), &Plane::of(reconstruction)).whole))
+}
 
-    let mut sums = Moments::new(row_values);
-    let mut means = Moments::new(places);
-    let mut total = 0.0;
-    for top in 0..rows {
-        sums.clear();
-        for (&weight, y) in down.iter().zip(top..) {
-            let row = y * row_values..(y + 1) * row_values;
-            sums.add_pixels(weight, &original.as_raw()[row.clone()], &reconstruction.as_raw()[row]);
+/// Multi-scale structural similarity, 0 to 1, which equal pictures have: at five scales, each of half the size of the one
+/// before (means of 2×2 pixels; the last column or row of an odd size counts twice), the mean over all places of the part
+/// of [`ssim`] that compares contrast and structure, at the coarsest of the whole, each not less than 0; the product of
+/// these to the powers 0.0448, 0.2856, 0.3001, 0.2363 and 0.1333; the mean over the channels.
+///
+/// Scales at which a side would be shorter than the window's 11 pixels are left out, and the powers of the others scaled
+/// to the sum of all: five scales take sides of 161 pixels, pictures of 32×32 have two. So small pictures compare with pictures of
+/// their size alone.
+///
+/// # Errors
+/// The pictures differ in size, or are empty.
+///
+/// # Source
+/// Z. Wang, E. P. Simoncelli, A. C. Bovik, *Multi-scale Structural Similarity for Image Quality Assessment*, Asilomar
+/// Conference on Signals, Systems and Computers (2003).
+pub fn ms_ssim(original: &RgbImage, reconstruction: &RgbImage) -> Result<f64> {
+    check_sizes("MS-SSIM", original, reconstruction)?;
+    let planes = (Plane::of(original), Plane::of(reconstruction));
+    let finest = similarity(&planes.0, &planes.1);
+    Ok(across_scales(planes, finest))
+}
+
+/// MS-SSIM, given the similarity at the finest scale.
+fn across_scales(mut planes: (Plane, Plane), finest: Similarity) -> f64 {
+    let scales = scales(planes.0.shorter_side());
+    let mut product = [1.0; CHANNELS];
+    let share = SCALE_WEIGHTS[..scales].iter().sum::<f64>() / SCALE_WEIGHTS.iter().sum::<f64>();
+    let mut found = finest;
+    for (scale, weight) in SCALE_WEIGHTS[..scales].iter().enumerate() {
+        if scale > 0 {
+            planes = (planes.0.halved(), planes.1.halved());
+            found = similarity(&planes.0, &planes.1);
         }
-        means.clear();
-        for (k, &weight) in across.iter().enumerate() {
-            means.add_shifted(weight, &sums, k * CHANNELS);
+        let factors = if scale + 1 == scales { found.whole } else { found.contrast_and_structure };
+        for (product, factor) in product.iter_mut().zip(factors) {
+            *product *= factor.max(0.0).powf(weight / share);
         }
-        total += means.similarity();
     }
-    Ok(total / (rows * places) as f64)
+    mean_of_channels(product)
+}
+
+/// At how many scales the shorter side has at least the window's length; one at least.
+fn scales(mut side: usize) -> usize {
+    let mut scales = 1;
+    while scales < SCALE_WEIGHTS.len() && side.div_ceil(2) >= WINDOW {
+        side = side.div_ceil(2);
+        scales += 1;
+    }
+    scales
+}
+
+fn mean_of_channels(values: [f64; CHANNELS]) -> f64 {
+    values.iter().sum::<f64>() / CHANNELS as f64
 }
 
 /// What a reconstruction lost of one picture.
@@ -100,6 +127,8 @@ pub struct PictureQuality {
     pub psnr: f64,
     /// [`ssim`].
     pub ssim: f64,
+    /// [`ms_ssim`].
+    pub ms_ssim: f64,
 }
 
 impl PictureQuality {
@@ -109,7 +138,10 @@ impl PictureQuality {
     /// The pictures differ in size, or are empty.
     pub fn measure(original: &RgbImage, reconstruction: &RgbImage) -> Result<Self> {
         let mse = mse(original, reconstruction)?;
-        Ok(Self { mse, psnr: psnr(mse), ssim: ssim(original, reconstruction)? })
+        let planes = (Plane::of(original), Plane::of(reconstruction));
+        let finest = similarity(&planes.0, &planes.1);
+        let ssim = mean_of_channels(finest.whole);
+        Ok(Self { mse, psnr: psnr(mse), ssim, ms_ssim: across_scales(planes, finest) })
     }
 
     /// The mean of each measure over pictures, each of which counts alike; `None` of no picture.
@@ -119,6 +151,7 @@ impl PictureQuality {
             mse: mean(|picture| picture.mse),
             psnr: mean(|picture| picture.psnr),
             ssim: mean(|picture| picture.ssim),
+            ms_ssim: mean(|picture| picture.ms_ssim),
         })
     }
 }
@@ -135,73 +168,6 @@ fn check_sizes(what: &str, original: &RgbImage, reconstruction: &RgbImage) -> Re
         return Err(Error::Invalid(format!("{what}: expected pictures with pixels, found empty ones")));
     }
     Ok(())
-}
-
-/// The weights of SSIM's window along an axis of `length` ≥ 1 pixels.
-fn gaussian(length: usize) -> Vec<f64> {
-    let radius = WINDOW.min(length).div_ceil(2) - 1;
-    let weight = |i: usize| (-0.5 * (i.abs_diff(radius) as f64 / SIGMA).powi(2)).exp();
-    let weights: Vec<f64> = (0..=2 * radius).map(weight).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / sum).collect()
-}
-
-/// Weighted sums of x, y, x² + y² and xy at each value of a row, channels interleaved.
-struct Moments {
-    x: Vec<f64>,
-    y: Vec<f64>,
-    squares: Vec<f64>,
-    product: Vec<f64>,
-}
-
-impl Moments {
-    fn new(values: usize) -> Self {
-        let zeros = || vec![0.0; values];
-        Self { x: zeros(), y: zeros(), squares: zeros(), product: zeros() }
-    }
-
-    fn clear(&mut self) {
-        for sums in [&mut self.x, &mut self.y, &mut self.squares, &mut self.product] {
-            sums.fill(0.0);
-        }
-    }
-
-    fn add_pixels(&mut self, weight: f64, x: &[u8], y: &[u8]) {
-        let sums = self.x.iter_mut().zip(&mut self.y).zip(self.squares.iter_mut().zip(&mut self.product));
-        for (((sum_x, sum_y), (squares, product)), (&x, &y)) in sums.zip(x.iter().zip(y)) {
-            let (x, y) = (i32::from(x), i32::from(y));
-            *sum_x += weight * f64::from(x);
-            *sum_y += weight * f64::from(y);
-            *squares += weight * f64::from(x * x + y * y);
-            *product += weight * f64::from(x * y);
-        }
-    }
-
-    /// Adds another row's values, from `shift` values on.
-    fn add_shifted(&mut self, weight: f64, row: &Moments, shift: usize) {
-        let add = |sums: &mut [f64], values: &[f64]| {
-            for (sum, value) in sums.iter_mut().zip(&values[shift..]) {
-                *sum += weight * value;
-            }
-        };
-        add(&mut self.x, &row.x);
-        add(&mut self.y, &row.y);
-        add(&mut self.squares, &row.squares);
-        add(&mut self.product, &row.product);
-    }
-
-    /// The sum of SSIM over the row.
-    fn similarity(&self) -> f64 {
-        let means = self.x.iter().zip(&self.y).zip(self.squares.iter().zip(&self.product));
-        means
-            .map(|((&x, &y), (&squares, &product))| {
-                let (xy, xx_yy) = (x * y, x * x + y * y);
-                let covariance = product - xy;
-                let variances = squares - xx_yy;
-                (2.0 * xy + C1) * (2.0 * covariance + C2) / ((xx_yy + C1) * (variances + C2))
-            })
-            .sum()
-    }
 }
 
 #[cfg(test)]
@@ -294,10 +260,45 @@ mod tests {
         close(ssim(&smallest, &shifted(&smallest)).unwrap(), -0.175285682698);
     }
 
+    // pytorch-msssim 1.0.0 in float64 on the same pixels, cut to multiples of 16 so that every scale halves evenly (it
+    // pads odd sizes with zeros), with a window in float64:
+    //   ms_ssim(a, b, data_range=255, weights=[0.0448, 0.2856, 0.3001, 0.2363, 0.1333], win=window)
+    #[test]
+    fn scales_measure_as_in_pytorch_msssim() {
+        let cut = |picture: RgbImage| {
+            let (width, height) = (picture.width() / 16 * 16, picture.height() / 16 * 16);
+            image::imageops::crop_imm(&picture, 0, 0, width, height).to_image()
+        };
+        let smooth = RgbImage::from_fn(192, 176, |x, y| {
+            Rgb([0, 1, 2].map(|c| ((x * y / (40 + 30 * c) + x + 2 * y) % 256) as u8))
+        });
+        let photographs = [
+            ("camera.png", 0.930410651070, 0.800863147416),
+            ("coffee.png", 0.936835763325, 0.783521437334),
+            ("chelsea.png", 0.935620704395, 0.812102058010),
+        ];
+        let photographs =
+            photographs.map(|(name, posterized, shifted)| (photograph(name).map(cut), posterized, shifted));
+        let made = [(Some(synthetic(192, 176)), 0.998039419820, 0.0), (Some(smooth), 0.951307270094, 0.918798405967)];
+        for (picture, of_posterized, of_shifted) in photographs.into_iter().chain(made) {
+            let Some(picture) = picture else { continue };
+            close(ms_ssim(&picture, &posterized(&picture)).unwrap(), of_posterized);
+            close(ms_ssim(&picture, &shifted(&picture)).unwrap(), of_shifted);
+        }
+    }
+
+    #[test]
+    fn small_pictures_have_fewer_scales() {
+        assert_eq!([1, 11, 20, 21, 32, 41, 81, 160, 161, 5000].map(scales), [1, 1, 1, 2, 2, 3, 4, 4, 5, 5]);
+        // One scale: SSIM, but for the published powers, which sum to 1.0001.
+        let picture = synthetic(19, 40);
+        let (whole, other) = (ssim(&picture, &posterized(&picture)), ms_ssim(&picture, &posterized(&picture)));
+        close(whole.unwrap().powf(1.0001), other.unwrap());
+        assert!((0.0..1.0).contains(&ms_ssim(&picture, &shifted(&picture)).unwrap()));
+    }
+
     #[test]
     fn windows_are_cut_to_small_pictures() {
-        assert_eq!([1, 2, 3, 10, 11, 500].map(|length| gaussian(length).len()), [1, 1, 3, 9, 11, 11]);
-        close(gaussian(7).iter().sum(), 1.0);
         // One pixel has no variance: the luminance term alone, (2·10·20 + C₁) / (10² + 20² + C₁).
         let (dark, light) = (RgbImage::from_pixel(1, 1, Rgb([10; 3])), RgbImage::from_pixel(1, 1, Rgb([20; 3])));
         close(ssim(&dark, &light).unwrap(), 406.5025 / 506.5025);
@@ -314,6 +315,7 @@ mod tests {
             assert_eq!(mse(&picture, &picture).unwrap(), 0.0);
             assert_eq!(psnr(0.0), f64::INFINITY);
             close(ssim(&picture, &picture).unwrap(), 1.0);
+            close(ms_ssim(&picture, &picture).unwrap(), 1.0);
         }
     }
 
@@ -323,7 +325,8 @@ mod tests {
         assert_eq!(mse(&black, &white).unwrap(), 65025.0);
         assert_eq!(unit_mse(65025.0), 1.0);
         assert_eq!(psnr(65025.0), 0.0);
-        close(ssim(&black, &white).unwrap(), C1 / (65025.0 + C1));
+        let c = (0.01 * PEAK).powi(2);
+        close(ssim(&black, &white).unwrap(), c / (65025.0 + c));
     }
 
     #[test]
@@ -342,10 +345,12 @@ mod tests {
         let mean = PictureQuality::mean(&pictures).unwrap();
         close(mean.mse, (pictures[0].mse + pictures[1].mse) / 2.0);
         close(mean.ssim, (pictures[0].ssim + pictures[1].ssim) / 2.0);
+        close(mean.ms_ssim, (pictures[0].ms_ssim + pictures[1].ms_ssim) / 2.0);
+        close(pictures[1].ms_ssim, ms_ssim(&large, &shifted(&large)).unwrap());
         // The mean of the pictures' PSNR is above that of their mean error.
         close(mean.psnr, (psnr(pictures[0].mse) + psnr(pictures[1].mse)) / 2.0);
         assert!(mean.psnr > psnr(mean.mse) + 0.5, "{} and {}", mean.psnr, psnr(mean.mse));
-        assert_eq!(of(&small, &small), PictureQuality { mse: 0.0, psnr: f64::INFINITY, ssim: 1.0 });
+        assert_eq!(of(&small, &small), PictureQuality { mse: 0.0, psnr: f64::INFINITY, ssim: 1.0, ms_ssim: 1.0 });
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod metrics;
 mod paired;
 pub(crate) mod prepared;
+mod similarity;
 
 pub use paired::{PairedChange, Verdict, paired_change};
 
@@ -40,7 +41,7 @@ pub struct EvaluateOptions {
     pub preprocess: Preprocess,
     /// Pictures per batch. On the CPU the result does not depend on it but for rounding in the last digits of sums.
     pub batch_size: usize,
-    /// Measure PSNR, SSIM and the topology of the map too.
+    /// Measure PSNR, SSIM, MS-SSIM and the topology of the map too.
     pub full: bool,
 }
 
@@ -74,6 +75,8 @@ pub struct Quality {
     pub psnr_of_mean_mse: f64,
     /// Structural similarity.
     pub ssim: f64,
+    /// Multi-scale structural similarity.
+    pub ms_ssim: f64,
 }
 
 /// Use of one level's codebook.
@@ -187,6 +190,7 @@ fn evaluate_by(
         psnr: mean.psnr,
         psnr_of_mean_mse: psnr(mean.mse),
         ssim: mean.ssim,
+        ms_ssim: mean.ms_ssim,
     });
     let mse = errors.iter().sum::<f64>() / errors.len() as f64;
     let bits_per_pixel = bits_per_pixel(model.config().quantizer.num_codes, codes, pixels);

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn borders_of_the_fields_are_not_seen() {
-        for architecture in [Architecture::vqvae(), Architecture::vqvae2()] {
+        let coarse = Architecture { downsample: 8, ..Architecture::vqvae() };
+        for architecture in [Architecture::vqvae(), coarse, Architecture::vqvae2()] {
             let architecture = Architecture { hidden: 8, residual_hidden: 4, ..architecture };
             let config = ModelConfig::new(architecture.clone(), QuantizerConfig::ksom(6, 4));
             let model = Model::init(&config, 3, &Compute::cpu()).unwrap();

@@ -125,6 +125,7 @@ fn front_matter(
         ("mse", "Validation MSE in normalized units", metrics.mse),
         ("psnr", "PSNR (dB)", metrics.psnr),
         ("ssim", "SSIM", metrics.ssim),
+        ("ms_ssim", "MS-SSIM", metrics.ms_ssim),
     ];
     let measured: Vec<String> = measured
         .into_iter()
@@ -260,6 +261,7 @@ fn figures(metrics: &RecordedMetrics) -> String {
         ("PSNR", metrics.psnr.map(|psnr| format!("{psnr:.2} dB"))),
         ("PSNR of the mean MSE", metrics.psnr_of_mean_mse.map(|psnr| format!("{psnr:.2} dB"))),
         ("SSIM", metrics.ssim.map(|ssim| format!("{ssim:.4}"))),
+        ("MS-SSIM", metrics.ms_ssim.map(|ssim| format!("{ssim:.4}"))),
         ("bits per pixel", metrics.bits_per_pixel.map(rounded)),
         ("codes in use", text(codes)),
         ("perplexity", text(list(&metrics.perplexity, 1))),

@@ -70,7 +70,7 @@ impl Listing {
     }
 
     /// Adds another page of the same answer.
-    #[cfg(feature = "hub")]
+    #[cfg(all(feature = "hub", feature = "shards"))]
     pub(crate) fn extend(&mut self, other: Self) {
         self.entries.extend(other.entries);
     }

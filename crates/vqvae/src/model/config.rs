@@ -20,7 +20,7 @@ pub(crate) const MAX_CONFIG_BYTES: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ArchitectureKind {
-    /// One level of codes at a quarter of the picture's size (arXiv 1711.00937).
+    /// One level of codes, at a quarter of the picture's size or less (arXiv 1711.00937).
     VqVae,
     /// Two levels of codes, at a quarter and an eighth of the picture's size (arXiv 1906.00446).
     VqVae2,
@@ -38,9 +38,21 @@ pub struct Architecture {
     pub residual_layers: usize,
     /// Channels inside a residual block (r).
     pub residual_hidden: usize,
+    /// How many pixels of a side the finest codes span: 4, in a VQ-VAE also 8 or 16, by further stages of stride 2.
+    #[serde(default = "four", skip_serializing_if = "is_four")]
+    pub downsample: usize,
     /// Codes for each place of a level, 1 to 8: each quantizes what those before it have left, and has a grid of its own.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub stages: usize,
+}
+
+/// Pixels of a side under the finest codes, where nothing else is said.
+pub(crate) fn four() -> usize {
+    4
+}
+
+pub(crate) fn is_four(downsample: &usize) -> bool {
+    *downsample == four()
 }
 
 fn one() -> usize {
@@ -73,7 +85,14 @@ macro_rules! stages {
 impl Architecture {
     /// The VQ-VAE of the paper: h = 128, R = 2, r = 32.
     pub fn vqvae() -> Self {
-        Self { kind: ArchitectureKind::VqVae, hidden: 128, residual_layers: 2, residual_hidden: 32, stages: 1 }
+        Self {
+            kind: ArchitectureKind::VqVae,
+            hidden: 128,
+            residual_layers: 2,
+            residual_hidden: 32,
+            downsample: four(),
+            stages: 1,
+        }
     }
 
     /// The VQ-VAE-2 of the paper: h = 128, R = 2, r = 32.
@@ -90,11 +109,19 @@ impl Architecture {
     pub fn levels(&self) -> Vec<Level> {
         let of = |levels: [Level; MAX_STAGES]| levels.into_iter().take(self.stages);
         match self.kind {
-            ArchitectureKind::VqVae => of(stages!("codes", 4, "_vq_vae")).collect(),
+            ArchitectureKind::VqVae => {
+                let at_its_stride = |level| Level { stride: self.downsample, ..level };
+                of(stages!("codes", 4, "_vq_vae")).map(at_its_stride).collect()
+            }
             ArchitectureKind::VqVae2 => {
                 of(stages!("codes_top", 8, "quantize_t")).chain(of(stages!("codes_bottom", 4, "quantize_b"))).collect()
             }
         }
+    }
+
+    /// How many stages of stride 2 a VQ-VAE has more than the two of the paper, on either side of the codes.
+    pub(crate) fn further_stages(&self) -> usize {
+        (self.downsample / 4).checked_ilog2().unwrap_or(0) as usize
     }
 
     /// Rows and columns of a level's codes of a picture: its sides are padded to the stride first.
@@ -103,7 +130,8 @@ impl Architecture {
         (cells(height), cells(width))
     }
 
-    fn validate(&self) -> std::result::Result<(), String> {
+    /// Checks every value against its bounds.
+    pub(crate) fn validate(&self) -> std::result::Result<(), String> {
         let bounds = [
             ("hidden", self.hidden, 2, 4096),
             ("residual_layers", self.residual_layers, 0, 64),
@@ -118,7 +146,12 @@ impl Architecture {
         if !self.hidden.is_multiple_of(2) {
             return Err(format!("architecture.hidden must be even, found {}", self.hidden));
         }
-        Ok(())
+        let expected = match self.kind {
+            ArchitectureKind::VqVae if ![4, 8, 16].contains(&self.downsample) => "4, 8 or 16",
+            ArchitectureKind::VqVae2 if self.downsample != 4 => "4 for a vqvae2",
+            _ => return Ok(()),
+        };
+        Err(format!("architecture.downsample must be {expected}, found {}", self.downsample))
     }
 }
 

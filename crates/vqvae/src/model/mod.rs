@@ -17,8 +17,10 @@ use candle_nn::{Init, VarBuilder};
 use ksom_quantizers::Quantizer;
 use sha2::{Digest, Sha256};
 
+use crate::checkpoint::averages;
 use crate::error::{Error, Result};
 use crate::model::config::ModelConfig;
+use crate::model::network::error_weights::ErrorWeights;
 use crate::model::network::layout::Layout;
 use crate::model::network::tape::{Maps, Tape};
 use crate::model::network::vqvae::VqVae;
@@ -50,6 +52,8 @@ pub struct Model {
     vars: BTreeMap<String, Var>,
     /// What learns.
     part: Part,
+    /// What counts of a reconstruction's error.
+    pub(crate) error_weights: ErrorWeights,
 }
 
 impl Model {
@@ -78,6 +82,7 @@ impl Model {
             weights: BTreeMap::new(),
             vars: BTreeMap::new(),
             part: Part::default(),
+            error_weights: ErrorWeights::default(),
         })
     }
 
@@ -99,18 +104,20 @@ impl Model {
         Self::from_parameters(config, compute, &Parameters::seeded(seed, given, true), "initial weights")
     }
 
-    /// A model from named tensors, to be trained or not. The names are those of the paper's own checkpoints.
+    /// A model from named tensors, to be trained or not. The names are those of the paper's own checkpoints. The sums of a
+    /// codebook's moving averages (`_ema_w`) may be left out: they are then its vectors times its counts.
     ///
     /// # Errors
     /// [`Error::Weights`] naming `origin` and every tensor that is missing, left over or has another shape; or the
     /// configuration is out of bounds.
     pub fn from_tensors(
         config: &ModelConfig,
-        tensors: BTreeMap<String, Tensor>,
+        mut tensors: BTreeMap<String, Tensor>,
         origin: &str,
         compute: &Compute,
         trainable: bool,
     ) -> Result<Self> {
+        averages::complete(&mut tensors)?;
         Self::from_parameters(config, compute, &Parameters::given(tensors, trainable), origin)
     }
 
@@ -293,6 +300,12 @@ impl Model {
         }
         vars.retain(|name, _| self.part.has(name, &self.config.architecture));
         vars
+    }
+
+    /// What the model's reconstructions are trained by from now on, besides the mean squared error: errors in color, and
+    /// errors that neighbors share, by the weights of a recipe's `loss_color` and `loss_coarse`.
+    pub fn weigh_errors(&mut self, color: f64, coarse: f64) {
+        self.error_weights = ErrorWeights { color, coarse };
     }
 
     /// Lets only a part of the model learn from now on: [`Model::vars`] gives no other parameters, and codebooks that

@@ -28,6 +28,8 @@ pub struct RecordedMetrics {
     pub psnr_of_mean_mse: Option<f64>,
     /// Structural similarity.
     pub ssim: Option<f64>,
+    /// Multi-scale structural similarity.
+    pub ms_ssim: Option<f64>,
     /// Bits per pixel that the codes take.
     pub bits_per_pixel: Option<f64>,
     /// Pictures that it was measured on.
@@ -112,6 +114,7 @@ impl RecordedMetrics {
             psnr,
             psnr_of_mean_mse: of_mean,
             ssim: mean("ssim"),
+            ms_ssim: mean("ms_ssim"),
             bits_per_pixel: mean("bits_per_pixel"),
             images: sets.iter().try_fold(0u64, |sum, set| sum.checked_add(set["images"].as_u64()?)),
             measured_on: line["data"].as_str().map(ToString::to_string),

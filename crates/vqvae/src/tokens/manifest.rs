@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::codes::grid_layout;
 use crate::codes::numbers::Width;
 use crate::error::{Error, Result};
+use crate::model::config::{four, is_four};
 use crate::model::{Model, Part};
 use crate::system::digest::hexadecimal;
 use crate::system::files::read_text;
@@ -44,6 +45,9 @@ pub struct Manifest {
     pub grid: Vec<usize>,
     /// Where code k lies on the grid, in words.
     pub grid_layout: String,
+    /// Pixels of a side under the finest codes.
+    #[serde(default = "four", skip_serializing_if = "is_four")]
+    pub downsample: usize,
     /// The shards' form.
     pub form: TokenForm,
     /// The codes' type, as NumPy calls it.
@@ -81,6 +85,7 @@ impl Manifest {
             num_codes: config.quantizer.num_codes,
             grid: config.quantizer.grid.clone(),
             grid_layout: grid_layout(&config.quantizer.grid),
+            downsample: config.architecture.downsample,
             form,
             code_type: match width_of(config.quantizer.num_codes) {
                 Width::U32 => "uint32".to_string(),

@@ -123,10 +123,10 @@ impl TokenShard {
             return Ok(());
         }
         let manifest = self.manifest()?;
-        let Manifest { model: name, fingerprint, grid, levels, .. } = manifest.clone();
+        let Manifest { model: name, fingerprint, grid, downsample, levels, .. } = manifest.clone();
         // What a codes file checks: that codes mean something to the model.
-        let mut empty =
-            CodesFile { model: name, fingerprint, grid: Some(grid), levels, names: Vec::new(), images: Vec::new() };
+        let (grid, names, images) = (Some(grid), Vec::new(), Vec::new());
+        let mut empty = CodesFile { model: name, fingerprint, grid, downsample, levels, names, images };
         empty.check(model, &self.path)?;
         let mut checked = |batch: Vec<(String, ImageCodes)>| {
             (empty.names, empty.images) = batch.into_iter().unzip();

@@ -24,9 +24,9 @@ pub(super) enum TokenWriter<W: Write + Send> {
 impl<W: Write + Send> TokenWriter<W> {
     pub(super) fn new(manifest: &Manifest, output: W) -> Result<Self> {
         let codes = |packing, output| {
-            let Manifest { model, fingerprint, grid, levels, .. } = manifest.clone();
-            let file =
-                CodesFile { model, fingerprint, grid: Some(grid), levels, names: Vec::new(), images: Vec::new() };
+            let Manifest { model, fingerprint, grid, downsample, levels, .. } = manifest.clone();
+            let (grid, names, images) = (Some(grid), Vec::new(), Vec::new());
+            let file = CodesFile { model, fingerprint, grid, downsample, levels, names, images };
             Self::Codes { file, packing, output }
         };
         Ok(match manifest.form {

@@ -41,7 +41,8 @@ pub type Loss<'a> = &'a mut dyn FnMut(&ForwardOutput, &Tensor) -> Result<Tensor>
 
 impl Model {
     /// Losses and gradients for pictures [N, 3, H, W] in normalized units, without candle's graph. Changes nothing. With
-    /// `codes`, u32 [N, h, w] per level, these stand in place of the nearest ones. Gradients are those of `share` times
+    /// `codes`, u32 [N, h, w] per level, these stand in place of the nearest ones. What [`Model::weigh_errors`] adds is
+    /// part of the gradients, not of the losses. Gradients are those of `share` times
     /// the losses: for a part of a batch, the part it is of it.
     ///
     /// # Errors
@@ -60,7 +61,13 @@ impl Model {
         let tape = Tape::new(backend);
         let input = self.input(pixels, Some(&tape))?;
         let Reconstruction { pixels: output, quantizer_loss, levels } = self.reconstruction(&input, codes)?;
-        let (reconstruction, grad) = backend.mean_squared_error(&output.values, &input.values, share)?;
+        let (reconstruction, mut grad) = backend.mean_squared_error(&output.values, &input.values, share)?;
+        if !self.error_weights.are_plain() {
+            let (rows, positions) = backend.to_rows(&grad)?;
+            let (n, h, w) = positions;
+            let weighed = self.error_weights.gradient(&rows.reshape((n, h, w, rows.dim(1)?))?)?;
+            grad = backend.to_maps(&weighed.reshape(rows.shape())?, positions)?;
+        }
         let gradients = self.gradients(&tape, &output, grad, share)?;
         let quantizer_loss = Scalar::OnDevice(quantizer_loss);
         Ok(LedBack { reconstruction, quantizer_loss, own: None, levels, gradients })

@@ -70,14 +70,18 @@ fn parameters(config: &ModelConfig) -> u128 {
     let codebooks = architecture.levels().len() as u128;
     let (k, d) = (config.quantizer.num_codes as u128, config.quantizer.dim as u128);
     let codebook = if config.quantizer.kind == QuantizerKind::Fsq { 0 } else { k * d };
-    stacks * blocks * (9 * h * r + h * r) + 16 * h * h / 2 + 9 * h * h + codebooks * codebook
+    let further = 2 * architecture.further_stages() as u128 * 16 * h * h;
+    stacks * blocks * (9 * h * r + h * r) + 16 * h * h / 2 + 9 * h * h + further + codebooks * codebook
 }
 
-/// What the encoder and the decoder keep of one picture at a quarter of its sides, one map per convolution.
+/// What the encoder and the decoder keep of one picture, one map per convolution: at the size of the finest codes, and
+/// of what lies between these and a quarter of the picture's sides.
 fn activations(config: &ModelConfig, pixels: u128) -> u128 {
     let architecture = &config.architecture;
     let (h, r, blocks) = wide(architecture.hidden, architecture.residual_hidden, architecture.residual_layers);
-    2 * (pixels / 16) * (h + blocks * (h + r))
+    let between: u128 = (0..architecture.further_stages()).map(|stage| (pixels / (16 << (2 * stage))) * h).sum();
+    let codes = pixels / (architecture.downsample as u128).pow(2);
+    2 * (codes * (h + blocks * (h + r)) + between)
 }
 
 fn wide(h: usize, r: usize, blocks: usize) -> (u128, u128, u128) {
@@ -94,7 +98,8 @@ mod tests {
 
     #[test]
     fn models_have_no_fewer_parameters_than_are_assumed() {
-        for architecture in [Architecture::vqvae(), Architecture::vqvae2()] {
+        let coarse = Architecture { downsample: 16, ..Architecture::vqvae() };
+        for architecture in [Architecture::vqvae(), coarse, Architecture::vqvae2()] {
             for hidden in [2, 16, 128] {
                 let architecture = Architecture { hidden, residual_hidden: 8, ..architecture.clone() };
                 let config = ModelConfig::new(architecture, QuantizerConfig::ksom(32, 4));

@@ -231,6 +231,7 @@ impl Trainer {
         progress: Progress,
     ) -> Result<Self> {
         model.train_only(recipe.training.only);
+        model.weigh_errors(recipe.training.loss_color, recipe.training.loss_coarse);
         let t = &recipe.training;
         let processes = model.compute().team.size();
         if processes > t.batch_size {

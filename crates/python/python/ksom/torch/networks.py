@@ -128,24 +128,36 @@ class Stack(nn.Module):
 
 
 class Encoder(nn.Module):
-    def __init__(self, h, layers, r):
+    def __init__(self, h, layers, r, further=0):
         super().__init__()
+        self._further = [f"_conv_{4 + i}" for i in range(further)]
+        for name in self._further:
+            self.add_module(name, nn.Conv2d(h, h, 4, 2, 1))
         self._conv_1, self._conv_2 = nn.Conv2d(3, h // 2, 4, 2, 1), nn.Conv2d(h // 2, h, 4, 2, 1)
         self._conv_3, self._residual_stack = nn.Conv2d(h, h, 3, 1, 1), Stack(h, layers, r)
 
     def forward(self, x):
-        return self._residual_stack(self._conv_3(F.relu(self._conv_2(F.relu(self._conv_1(x))))))
+        x = F.relu(self._conv_2(F.relu(self._conv_1(x))))
+        for name in self._further:
+            x = F.relu(getattr(self, name)(x))
+        return self._residual_stack(self._conv_3(x))
 
 
 class Decoder(nn.Module):
-    def __init__(self, h, layers, r, d):
+    def __init__(self, h, layers, r, d, further=0):
         super().__init__()
+        self._further = [f"_conv_trans_{3 + i}" for i in range(further)]
+        for name in self._further:
+            self.add_module(name, nn.ConvTranspose2d(h, h, 4, 2, 1))
         self._conv_1, self._residual_stack = nn.Conv2d(d, h, 3, 1, 1), Stack(h, layers, r)
         self._conv_trans_1 = nn.ConvTranspose2d(h, h // 2, 4, 2, 1)
         self._conv_trans_2 = nn.ConvTranspose2d(h // 2, 3, 4, 2, 1)
 
     def forward(self, x):
-        return self._conv_trans_2(F.relu(self._conv_trans_1(self._residual_stack(self._conv_1(x)))))
+        x = self._residual_stack(self._conv_1(x))
+        for name in self._further:
+            x = F.relu(getattr(self, name)(x))
+        return self._conv_trans_2(F.relu(self._conv_trans_1(x)))
 
 
 class VqVae(Network):
@@ -157,8 +169,11 @@ class VqVae(Network):
         super().__init__(config)
         a, q = config["architecture"], config["quantizer"]
         h, layers, r, d = a["hidden"], a["residual_layers"], a["residual_hidden"], q["dim"]
-        self._encoder, self._pre_vq_conv = Encoder(h, layers, r), nn.Conv2d(h, d, 1)
-        self._vq_vae, self._decoder = _quantizer(q), Decoder(h, layers, r, d)
+        downsample = a.get("downsample", 4)
+        further = {4: 0, 8: 1, 16: 2}[downsample]
+        self.levels = (("codes", downsample),)
+        self._encoder, self._pre_vq_conv = Encoder(h, layers, r, further), nn.Conv2d(h, d, 1)
+        self._vq_vae, self._decoder = _quantizer(q), Decoder(h, layers, r, d, further)
 
     def encode(self, x):
         return [self._vq_vae.encode(self._pre_vq_conv(self._encoder(x)))]

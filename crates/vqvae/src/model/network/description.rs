@@ -18,16 +18,21 @@ pub(crate) fn describe_network(config: &ModelConfig) -> String {
         normalization.std,
         a.stride()
     );
+    let further = |name: &str, from: usize, layer: &str| -> String {
+        let stage = |i| format!("`{name}{}`, {layer} 4×4, stride 2, padding 1 ({h} → {h}), ReLU; ", from + i);
+        (0..a.further_stages()).map(stage).collect()
+    };
+    let (down, up) = (further("_conv_", 4, "conv"), further("_conv_trans_", 3, "transposed conv"));
     let layers = match a.kind {
         ArchitectureKind::VqVae => format!(
             "- encoder `_encoder`: conv 4×4, stride 2, padding 1 (3 → {half}), ReLU; conv 4×4, stride 2, padding 1 \
-             ({half} → {h}), ReLU; conv 3×3, padding 1 ({h} → {h}); {count} residual blocks; ReLU\n\
+             ({half} → {h}), ReLU; {down}conv 3×3, padding 1 ({h} → {h}); {count} residual blocks; ReLU\n\
              - a residual block: relu(x) + conv 1×1 (relu(conv 3×3, padding 1 (relu(x)))), {h} → {r} → {h}, without \
              biases. **The skip is rectified, too**: relu(x), not x\n\
              - `_pre_vq_conv`: conv 1×1 ({h} → {d})\n\
              - codebook `_vq_vae._w` [{k}, {d}]: the nearest row by Euclidean distance\n\
-             - decoder `_decoder`: conv 3×3, padding 1 ({d} → {h}); {count} residual blocks; ReLU; transposed conv 4×4, \
-             stride 2, padding 1 ({h} → {half}), ReLU; transposed conv 4×4, stride 2, padding 1 ({half} → 3)\n"
+             - decoder `_decoder`: conv 3×3, padding 1 ({d} → {h}); {count} residual blocks; ReLU; {up}transposed conv \
+             4×4, stride 2, padding 1 ({h} → {half}), ReLU; transposed conv 4×4, stride 2, padding 1 ({half} → 3)\n"
         ),
         ArchitectureKind::VqVae2 => {
             let (both, wide) = (2 * d, d + h);
@@ -63,6 +68,18 @@ mod tests {
         let text = describe_network(&ModelConfig::vqvae());
         for part in ["(3 → 64)", "(64 → 128)", "128 → 32 → 128", "skip is rectified", "[512, 64]", "multiple of 4"]
         {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let mut config = ModelConfig::vqvae();
+        config.architecture.downsample = 16;
+        let text = describe_network(&config);
+        for part in [
+            "`_conv_4`, conv 4×4",
+            "`_conv_5`, conv",
+            "`_conv_trans_3`, transposed conv",
+            "`_conv_trans_4`",
+            "multiple of 16",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         let text = describe_network(&ModelConfig::vqvae2());

@@ -3,6 +3,7 @@
 mod conv;
 pub(crate) mod conv_config;
 pub(crate) mod description;
+pub(crate) mod error_weights;
 pub(crate) mod layout;
 pub(crate) mod operations;
 mod portable;

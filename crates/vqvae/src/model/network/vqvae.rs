@@ -1,6 +1,7 @@
-//! VQ-VAE: 4×4 pixels → one code. van den Oord et al., *Neural Discrete Representation Learning*, arXiv 1711.00937.
+//! VQ-VAE: 4×4, 8×8 or 16×16 pixels → one code. van den Oord et al., *Neural Discrete Representation Learning*, arXiv 1711.00937.
 //!
-//! Names and details follow the paper's own code (IDSIA/kohonen-vae), so that its checkpoints load as they are.
+//! Names and details follow the paper's own code (IDSIA/kohonen-vae), so that its checkpoints load as they are. What
+//! a network for 8×8 or 16×16 pixels has besides continues its numbers.
 
 use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
@@ -23,10 +24,27 @@ fn residual_stack(config: &ModelConfig, compute: &Compute, vb: VarBuilder) -> Re
     Ok(ResidualStack::new(arch.hidden, arch.residual_hidden, Skip::Rectified, compute, block_vbs)?)
 }
 
-/// [N, 3, H, W] → [h, H/4, W/4] features.
+/// The stages of h channels between a quarter of the size and the codes, in the order in which they are computed; the
+/// first has the number `from`.
+fn further_stages(
+    config: &ModelConfig,
+    stage: ConvConfig,
+    compute: &Compute,
+    vb: &VarBuilder,
+    name: &str,
+    from: usize,
+) -> Result<Vec<Conv2d>> {
+    let h = config.architecture.hidden;
+    let numbers = from..from + config.architecture.further_stages();
+    numbers.map(|number| Ok(Conv2d::new(h, h, stage, compute, vb.pp(format!("{name}{number}")))?)).collect()
+}
+
+/// [N, 3, H, W] → [h, H/f, W/f] features.
 struct Encoder {
     conv_1: Conv2d,
     conv_2: Conv2d,
+    /// From a quarter of the size on.
+    further: Vec<Conv2d>,
     conv_3: Conv2d,
     residual_stack: ResidualStack,
 }
@@ -37,6 +55,7 @@ impl Encoder {
         Ok(Self {
             conv_1: Conv2d::new(3, h / 2, ConvConfig::halving().first(), compute, vb.pp("_conv_1"))?,
             conv_2: Conv2d::new(h / 2, h, ConvConfig::halving(), compute, vb.pp("_conv_2"))?,
+            further: further_stages(config, ConvConfig::halving(), compute, &vb, "_conv_", 4)?,
             conv_3: Conv2d::new(h, h, ConvConfig::same(3), compute, vb.pp("_conv_3"))?,
             residual_stack: residual_stack(config, compute, vb.pp("_residual_stack"))?,
         })
@@ -44,15 +63,20 @@ impl Encoder {
 
     fn forward(&self, x: &Maps) -> Result<Maps> {
         let x = self.conv_1.forward_relu(x)?;
-        let x = self.conv_2.forward_relu(&x)?;
+        let mut x = self.conv_2.forward_relu(&x)?;
+        for stage in &self.further {
+            x = stage.forward_relu(&x)?;
+        }
         Ok(self.residual_stack.forward_after(&self.conv_3, &x)?)
     }
 }
 
-/// Quantized [D, H/4, W/4] features → [3, H, W] pictures.
+/// Quantized [D, H/f, W/f] features → [3, H, W] pictures.
 struct Decoder {
     conv_1: Conv2d,
     residual_stack: ResidualStack,
+    /// Up to a quarter of the size.
+    further: Vec<Conv2d>,
     conv_trans_1: Conv2d,
     conv_trans_2: Conv2d,
 }
@@ -64,13 +88,17 @@ impl Decoder {
         Ok(Self {
             conv_1: Conv2d::new(dim, h, ConvConfig::same(3), compute, vb.pp("_conv_1"))?,
             residual_stack: residual_stack(config, compute, vb.pp("_residual_stack"))?,
+            further: further_stages(config, ConvConfig::doubling(), compute, &vb, "_conv_trans_", 3)?,
             conv_trans_1: Conv2d::new(h, h / 2, ConvConfig::doubling(), compute, vb.pp("_conv_trans_1"))?,
             conv_trans_2: Conv2d::new(h / 2, 3, ConvConfig::doubling(), compute, vb.pp("_conv_trans_2"))?,
         })
     }
 
     fn forward(&self, x: &Maps) -> Result<Maps> {
-        let x = self.residual_stack.forward_after(&self.conv_1, x)?;
+        let mut x = self.residual_stack.forward_after(&self.conv_1, x)?;
+        for stage in &self.further {
+            x = stage.forward_relu(&x)?;
+        }
         let x = self.conv_trans_1.forward_relu(&x)?;
         Ok(self.conv_trans_2.forward(&x)?)
     }

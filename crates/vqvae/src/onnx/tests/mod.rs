@@ -23,9 +23,15 @@ fn model(architecture: Architecture, num_codes: usize) -> Model {
     Model::init(&config, 5, &Compute::cpu()).unwrap()
 }
 
-fn models() -> [Model; 3] {
+fn models() -> [Model; 4] {
+    let coarse = Architecture { downsample: 16, ..Architecture::vqvae() };
     let deep = Architecture { residual_layers: 3, ..Architecture::vqvae2() };
-    [model(Architecture::vqvae(), 32), model(deep, 16), model(Architecture::vqvae2(), CODES_AT_A_TIME + 100)]
+    [
+        model(Architecture::vqvae(), 32),
+        model(coarse, 32),
+        model(deep, 16),
+        model(Architecture::vqvae2(), CODES_AT_A_TIME + 100),
+    ]
 }
 
 /// Every kind of quantizer, and stages of them.
@@ -79,7 +85,8 @@ fn graphs_give_the_models_codes_and_pixels() {
         for normalization in [true, false] {
             let options = ExportOptions { normalization, ..ExportOptions::default() };
             let [encoder, decoder] = exported(&model, &options);
-            for (sides, count) in [((16, 24), 1), ((8, 8), 3)] {
+            let side = model.stride();
+            for (sides, count) in [((2 * side, 3 * side), 1), ((side, side), 3)] {
                 let given = pixels(&model, sides, count);
                 let own = normalized(&model, &given);
                 let expected = model.encode(&own).unwrap();
@@ -118,7 +125,7 @@ fn half_weights_are_those_of_a_model_stored_at_half_the_size() {
         let stored = Model::load(folder.path(), &Compute::cpu()).unwrap();
         let options = ExportOptions { precision: Precision::HalfWeights, ..ExportOptions::default() };
         let [encoder, _] = exported(&model, &options);
-        let given = pixels(&model, (16, 24), 2);
+        let given = pixels(&model, (16, 3 * model.stride()), 2);
         let expected = stored.encode(&normalized(&model, &given)).unwrap();
         let codes = compute(&encoder, &BTreeMap::from([("pixels".to_string(), given)]));
         for (level, expected) in model.config().architecture.levels().iter().zip(&expected) {
@@ -166,7 +173,7 @@ fn text(sides: &[&str]) -> Vec<String> {
 
 #[test]
 fn inputs_and_outputs_are_as_documented() {
-    let [single, double, _] = models();
+    let [single, _, double, _] = models();
     let options = ExportOptions { name: "mine".into(), ..ExportOptions::default() };
     let pixels = || ("pixels".to_string(), FLOAT, text(&["batch", "3", "height", "width"]));
     let codes = |name: &str, sides: [&str; 3]| (name.to_string(), INT64, text(&sides));

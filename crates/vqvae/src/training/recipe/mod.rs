@@ -1,5 +1,6 @@
 //! Recipes: everything that decides a training, in one TOML file, every field of which can be overridden.
 
+mod automatic;
 mod differences;
 mod overrides;
 
@@ -16,13 +17,15 @@ use crate::error::{Error, Result};
 use crate::model::config::Architecture;
 use crate::model::part::Part;
 use crate::system::files::read_text;
+use crate::training::recipe::automatic::settle_neighborhood;
 use crate::training::recipe::overrides::{set, settle_grid};
 use crate::training::schedule::{LearningRate, Schedule};
 
 /// The recipes that come with the crate: name and text.
-pub const RECIPES: [(&str, &str); 5] = [
+pub const RECIPES: [(&str, &str); 6] = [
     ("cifar10", include_str!("../../../recipes/cifar10.toml")),
     ("photos", include_str!("../../../recipes/photos.toml")),
+    ("photos-f8", include_str!("../../../recipes/photos-f8.toml")),
     ("imagenet", include_str!("../../../recipes/imagenet.toml")),
     ("faces", include_str!("../../../recipes/faces.toml")),
     ("finetune", include_str!("../../../recipes/finetune.toml")),
@@ -102,7 +105,7 @@ pub struct DataRecipe {
     pub train_fraction: f64,
     /// Share of the images then left to train on that is set aside to judge the result by: neither training nor early
     /// stopping sees them. A data set with a test part of its own is judged by that.
-    #[serde(default, skip_serializing_if = "is_no_share")]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub judged_fraction: f64,
     /// The most pictures of each validation set that are used, spread evenly over it; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,8 +130,8 @@ impl DataRecipe {
     }
 }
 
-fn is_no_share(share: &f64) -> bool {
-    *share == 0.0
+fn is_nothing(value: &f64) -> bool {
+    *value == 0.0
 }
 
 fn squash() -> ResizeChoice {
@@ -174,6 +177,12 @@ pub struct TrainingRecipe {
     /// Stop after this many validations in a row without a better one; 0: never.
     #[serde(default)]
     pub patience: u64,
+    /// How much errors in color count besides the mean squared error.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub loss_color: f64,
+    /// How much errors count that neighboring pixels share, besides the mean squared error.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub loss_coarse: f64,
     /// What learns.
     #[serde(default)]
     pub only: Part,
@@ -206,7 +215,8 @@ pub struct Recipe {
     pub name: String,
     /// The network.
     pub architecture: Architecture,
-    /// The quantizer. In a file, `grid_dims` may stand instead of `grid`: the shape is then found automatically.
+    /// The quantizer. In a file, `grid_dims` may stand instead of `grid`: the shape is then found automatically;
+    /// and `shrink_step` and `gaussian_base` may be `"auto"`, which stands for numbers that suit the codes and steps.
     pub quantizer: QuantizerConfig,
     /// The data.
     pub data: DataRecipe,
@@ -255,6 +265,7 @@ impl Recipe {
             set(&mut table, key.trim(), value.trim()).map_err(invalid)?;
         }
         settle_grid(&mut table).map_err(invalid)?;
+        settle_neighborhood(&mut table).map_err(invalid)?;
         let recipe: Self = Value::Table(table).try_into().map_err(|error| invalid(error.to_string()))?;
         recipe.validate().map_err(invalid)?;
         Ok(recipe)
@@ -318,12 +329,14 @@ impl Recipe {
                 t.batch_size, t.accumulate
             ));
         }
-        let bounds: [(&str, f64, f64, f64); 9] = [
+        let bounds: [(&str, f64, f64, f64); 11] = [
             ("lr", t.lr, 0.0, 1e6),
             ("beta1", t.beta1, 0.0, 1.0 - 1e-9),
             ("beta2", t.beta2, 0.0, 1.0 - 1e-9),
             ("eps", t.eps, 0.0, 1.0),
             ("weight_decay", t.weight_decay, 0.0, 1e3),
+            ("loss_color", t.loss_color, 0.0, 1e3),
+            ("loss_coarse", t.loss_coarse, 0.0, 1e3),
             ("clip_norm", t.clip_norm, f64::MIN_POSITIVE, f64::MAX),
             ("valid_fraction", self.data.valid_fraction, 0.0, 0.99),
             ("judged_fraction", self.data.judged_fraction, 0.0, 0.99),

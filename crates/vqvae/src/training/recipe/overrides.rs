@@ -41,9 +41,11 @@ fn section_of(table: &Table, field: &str) -> std::result::Result<String, String>
         [] if ["grid", "levels", "similarity", "estimator", "init", "revive_below"].contains(&field) => {
             Ok("quantizer".into())
         }
-        [] if field == "stages" => Ok("architecture".into()),
+        [] if ["stages", "downsample"].contains(&field) => Ok("architecture".into()),
         [] if ["size", "resize", "valid_images", "judged_fraction"].contains(&field) => Ok("data".into()),
-        [] if ["patience", "only", "restart_neighborhood", "schedule", "warmup_steps"].contains(&field) => {
+        [] if ["patience", "only", "restart_neighborhood", "schedule", "warmup_steps", "loss_color", "loss_coarse"]
+            .contains(&field) =>
+        {
             Ok("training".into())
         }
         [] => Err(format!("no field {field:?} to set; fields are {}", fields(table).join(", "))),
