@@ -17,7 +17,8 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// `mpirun -n PROCESSES ksom ARGS`, in the test's folder.
 fn mpirun(space: &Workspace, processes: usize, args: &[&str]) -> Command {
-    let mut command = space.program("mpirun");
+    let mut command = Command::new("mpirun");
+    space.settle(&mut command);
     let version = Command::new("mpirun").arg("--version").output().expect("Open MPI or MPICH is installed");
     if String::from_utf8_lossy(&version.stdout).contains("Open MPI") {
         command.args(["--oversubscribe", "--allow-run-as-root"]);
@@ -311,7 +312,8 @@ fn a_disk_that_is_full_for_the_first_process_ends_all() {
     let program = command.get_program().to_owned();
     let words: Vec<_> = command.get_args().map(|word| word.to_owned()).collect();
     let (launcher, ksom) = words.split_at(words.len() - 1);
-    command = space.program(program);
+    command = Command::new(program);
+    space.settle(&mut command);
     command.args(launcher).args(["sh", "-c", "trap '' 25; exec \"$0\" \"$@\""]).args(ksom).args(train("full", LONG));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for_lines(&space, &mut child, "full", 12);

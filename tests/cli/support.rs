@@ -65,15 +65,8 @@ impl Workspace {
         command
     }
 
-    /// Another program, to be run in this folder.
-    pub fn program(&self, name: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(name);
-        self.settle(&mut command);
-        command
-    }
-
-    /// This folder, and the environment that is meant for it.
-    fn settle(&self, command: &mut Command) {
+    /// Has a command run in this folder, in the environment that is meant for it.
+    pub fn settle(&self, command: &mut Command) {
         command.current_dir(self.folder.path());
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
