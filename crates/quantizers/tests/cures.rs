@@ -263,7 +263,7 @@ fn a_codebook_begins_where_the_vectors_are() {
     // Fewer vectors than codes: several codes begin at one.
     let mut few = build_seeded(&config, 0, &Device::Cpu).unwrap();
     few.initialize(&x.narrow(0, 0, 3).unwrap()).unwrap();
-    assert_eq!(distances(few.as_ref()) > 0.0, true);
+    assert!(distances(few.as_ref()) > 0.0);
     assert!(numbers(few.codebook()).iter().all(|value| value.is_finite()));
 }
 

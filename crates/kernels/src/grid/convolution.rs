@@ -208,6 +208,7 @@ impl<'a> Convolution<'a> {
         let gather = |axis: &Axis, begin: usize, line: &mut Aligned, cells: usize| {
             for (i, cell) in line[..cells * width].chunks_exact_mut(width).enumerate() {
                 let from = shared.pointer((begin + i * axis.stride) * width);
+                // SAFETY: `width` values at a cell of the buffer that no other task touches, to as many in a line of its own.
                 unsafe { std::ptr::copy_nonoverlapping(from, cell.as_mut_ptr(), width) };
             }
             line[cells * width..].fill(0.0);
@@ -215,6 +216,7 @@ impl<'a> Convolution<'a> {
         let scatter = |axis: &Axis, begin: usize, line: &Aligned, cells: usize| {
             for (i, cell) in line[..cells * width].chunks_exact(width).enumerate() {
                 let to = shared.pointer((begin + i * axis.stride) * width);
+                // SAFETY: the same, the other way.
                 unsafe { std::ptr::copy_nonoverlapping(cell.as_ptr(), to, width) };
             }
         };

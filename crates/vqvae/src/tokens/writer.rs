@@ -16,7 +16,7 @@ use crate::tokens::tar_writer::TarWriter;
 
 /// Takes pictures' codes one by one, and writes them.
 pub(super) enum TokenWriter<W: Write + Send> {
-    Parquet(ParquetWriter<W>),
+    Parquet(Box<ParquetWriter<W>>),
     Tar(TarWriter<W>),
     Codes { file: CodesFile, packing: Packing, output: W },
 }
@@ -30,7 +30,7 @@ impl<W: Write + Send> TokenWriter<W> {
             Self::Codes { file, packing, output }
         };
         Ok(match manifest.form {
-            TokenForm::Parquet => Self::Parquet(ParquetWriter::new(manifest, output)?),
+            TokenForm::Parquet => Self::Parquet(Box::new(ParquetWriter::new(manifest, output)?)),
             TokenForm::Tar => Self::Tar(TarWriter::new(manifest, output)?),
             TokenForm::Safetensors => codes(Packing::Plain, output),
             TokenForm::Packed => codes(Packing::Compressed, output),
