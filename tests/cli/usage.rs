@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::support::Workspace;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "train",
     "finetune",
     "encode",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 21] = [
     "list",
     "pull",
     "push",
+    "push-data",
     "convert",
     "export",
 ];

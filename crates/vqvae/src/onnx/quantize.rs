@@ -31,7 +31,9 @@ impl Graph<'_> {
             if !is_last {
                 rest = self.node("Sub", &[&rest, &vectors], format!("{}.rest", level.prefix), Vec::new());
             }
-            sum = Some(self.added(sum, vectors, level));
+            if quantized {
+                sum = Some(self.added(sum, vectors, level));
+            }
         }
         Ok(self.cast(&sum.unwrap_or_default(), DType::F32, self.precision.computed()))
     }
