@@ -71,6 +71,9 @@ mod shards_hostile;
 #[cfg(feature = "shards")]
 #[path = "cli/shards_shared.rs"]
 mod shards_shared;
+#[cfg(all(feature = "hub", feature = "shards"))]
+#[path = "cli/shards_web.rs"]
+mod shards_web;
 #[cfg(all(feature = "explore", feature = "hub"))]
 #[path = "cli/spaces.rs"]
 mod spaces;

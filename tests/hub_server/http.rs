@@ -57,6 +57,11 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Takes back what the `Range` header asks for.
+    pub fn forget_range(&mut self) {
+        self.headers.retain(|(name, _)| name != "range");
+    }
+
     /// Path and query as text.
     pub fn target(&self) -> String {
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };

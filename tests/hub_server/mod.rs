@@ -116,11 +116,14 @@ fn serve(stream: TcpStream, state: &Mutex<State>, endpoint: &str) {
     if lock(state).down {
         return;
     }
-    let Some(request) = Request::read(&mut BufReader::new(&stream)) else { return };
+    let Some(mut request) = Request::read(&mut BufReader::new(&stream)) else { return };
     let (response, fault) = {
         let mut state = lock(state);
         state.requests.push(format!("{} {}", request.method, request.target()));
         let fault = fault::take(&mut state.faults, &request);
+        if matches!(fault, Some(Kind::NoRanges)) {
+            request.forget_range();
+        }
         // A fault that answers by itself changes nothing.
         let response = match fault.as_ref().and_then(|kind| kind.answer(&request)) {
             Some(response) => response,

@@ -1,18 +1,16 @@
 //! FSQ: a codebook that is implied by the number of levels along each axis.
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::config::{QuantizerConfig, QuantizerKind};
 use crate::error::{QuantizerError, Result};
-use crate::estimator::differentiable_ends;
 use crate::form::Form;
-use crate::observation::Observation;
 use crate::parts::{Parts, check_kind};
+use crate::pass::Pass;
 use crate::quantizer::{Quantized, Quantizer};
-use crate::rows;
 use crate::space::{Space, row};
-use crate::state::{Buffer, StepCounter};
+use crate::state::Buffer;
 
 /// Finite scalar quantization: each of the D numbers of an input is bound by a hyperbolic tangent and rounded to one of L
 /// levels, which are (j − ⌊L/2⌋) / ⌊L/2⌋ for j below L. A code is a cell of the grid whose axes are the levels. Nothing is
@@ -123,35 +121,10 @@ impl Quantizer for Fsq {
     }
 
     fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized> {
-        let Parts { config, backend, codebook, space, .. } = &self.parts;
-        let form = Form::of("forward", x, config.dim)?;
-        let codes = form.code_row("forward", codes)?;
-        let chosen = codebook.tensor().index_select(&codes, 0)?;
-        let inputs = space.enter(config, form.rows(x)?)?;
-        let (output, _) = differentiable_ends(*backend, config.estimator, &inputs, &chosen)?;
-        let loss = Tensor::zeros((), DType::F32, x.device())?;
-        let perplexity = rows::perplexity(&codes, config.num_codes)?;
-        let output = form.restore(output)?.to_dtype(x.dtype())?;
-        Ok(Quantized { output, codes: form.codes(codes)?, loss, perplexity })
-    }
-
-    /// Checks shapes only: there is nothing to learn.
-    fn observe(&self, x: &Tensor, codes: &Tensor) -> Result<Observation> {
-        Form::of("observe", x, self.parts.config.dim)?.code_row("observe", codes)?;
-        Ok(Observation::new(None))
-    }
-
-    /// Counts the step.
-    fn step_from(&mut self, counter: f32, _: Observation) -> Result<()> {
-        StepCounter::before_next(counter)?;
-        self.parts.counter.advance()
+        Pass::new(&self.parts, x, codes)?.end(Tensor::zeros((), DType::F32, x.device())?)
     }
 
     fn state(&self) -> Vec<(&'static str, Tensor)> {
         vec![("counter", self.parts.counter.tensor().clone())]
-    }
-
-    fn vars(&self) -> Vec<(&'static str, Var)> {
-        Vec::new()
     }
 }

@@ -1,15 +1,14 @@
 //! KSOM and EMA-VQ: a codebook that learns by exponential moving averages over a neighborhood.
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use crate::config::{QuantizerConfig, QuantizerKind};
 use crate::error::Result;
-use crate::estimator::differentiable_ends;
 use crate::form::Form;
-use crate::k_means;
 use crate::observation::Observation;
 use crate::parts::Parts;
+use crate::pass::Pass;
 use crate::quantizer::{Quantized, Quantizer};
 use crate::revival::{Sample, Takeover};
 use crate::rows;
@@ -27,8 +26,6 @@ pub struct Ksom {
     ema_sums: Buffer,
     /// c `[K]`
     ema_counts: Buffer,
-    /// Whether the codebook has been made of the first batch, where it is to be.
-    initialized: Option<Flag>,
 }
 
 impl Ksom {
@@ -52,8 +49,7 @@ impl Ksom {
             ema_sums.set(parts.codebook.tensor())?;
         }
         let ema_counts = Buffer::new(&vb, "_ema_cluster_size", &[k], Init::Const(config.counter_init))?;
-        let initialized = Flag::of(config, &vb)?;
-        Ok(Self { parts, ema_sums, ema_counts, initialized })
+        Ok(Self { parts, ema_sums, ema_counts })
     }
 
     /// c and m moved toward counts and sums, and w = m / c, after so many steps.
@@ -114,15 +110,9 @@ impl Quantizer for Ksom {
     }
 
     fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized> {
-        let Parts { config, backend, codebook, .. } = &self.parts;
-        let form = Form::of("forward", x, config.dim)?;
-        let codes = form.code_row("forward", codes)?;
-        let chosen = codebook.tensor().index_select(&codes, 0)?;
-        let (output, distance) = differentiable_ends(*backend, config.estimator, &self.compared(x)?, &chosen)?;
-        let loss = distance.affine(config.commitment, 0.0)?;
-        let perplexity = rows::perplexity(&codes, config.num_codes)?;
-        let output = form.restore(output)?.to_dtype(x.dtype())?;
-        Ok(Quantized { output, codes: form.codes(codes)?, loss, perplexity })
+        let pass = Pass::new(&self.parts, x, codes)?;
+        let loss = pass.commitment()?;
+        pass.end(loss)
     }
 
     fn observe(&self, x: &Tensor, codes: &Tensor) -> Result<Observation> {
@@ -136,25 +126,12 @@ impl Quantizer for Ksom {
         Ok(observation.with_sample(Sample::of(&inputs, config.num_codes, counter.get()?)?))
     }
 
-    fn awaits_vectors(&self) -> Result<bool> {
-        self.initialized.as_ref().map_or(Ok(false), |flag| Ok(!flag.get()?))
-    }
-
-    fn initialize(&mut self, x: &Tensor) -> Result<()> {
-        Form::of("initialize", x, self.parts.config.dim)?;
-        let Some(flag) = self.initialized.as_ref() else { return Ok(()) };
-        if flag.get()? {
-            return Ok(());
-        }
-        let Parts { config, backend, codebook, .. } = &self.parts;
-        let inputs = self.compared(&x.detach())?;
-        let (centers, sizes) = k_means::of_rows(&inputs, config.num_codes, self.parts.space, *backend)?;
-        // A center without vectors of its own counts as one: its average is where it is.
+    /// A center without vectors of its own counts as one: its average is where it is.
+    fn begin_at(&self, centers: &Tensor, sizes: &Tensor) -> Result<()> {
         let sizes = sizes.broadcast_maximum(&Tensor::ones((), DType::F32, sizes.device())?)?;
-        codebook.set(&centers)?;
+        self.parts.codebook.set(centers)?;
         self.ema_sums.set(&centers.broadcast_mul(&sizes.unsqueeze(1)?)?)?;
-        self.ema_counts.set(&sizes)?;
-        flag.set()
+        self.ema_counts.set(&sizes)
     }
 
     fn step_from(&mut self, counter: f32, observation: Observation) -> Result<()> {
@@ -175,11 +152,7 @@ impl Quantizer for Ksom {
             ("_ema_cluster_size", self.ema_counts.tensor().clone()),
             ("counter", self.parts.counter.tensor().clone()),
         ];
-        state.extend(self.initialized.as_ref().map(Flag::named));
+        state.extend(self.parts.initialized.as_ref().map(Flag::named));
         state
-    }
-
-    fn vars(&self) -> Vec<(&'static str, Var)> {
-        Vec::new()
     }
 }

@@ -83,6 +83,7 @@ pub mod measures;
 mod neighborhood;
 mod observation;
 mod parts;
+mod pass;
 mod portable;
 mod quantizer;
 mod residual;

@@ -8,7 +8,7 @@ use crate::config::{QuantizerConfig, QuantizerKind};
 use crate::error::{QuantizerError, Result};
 use crate::neighborhood::Neighborhood;
 use crate::space::Space;
-use crate::state::{Buffer, StepCounter};
+use crate::state::{Buffer, Flag, StepCounter};
 
 /// Configuration, codebook and step counter of a quantizer.
 pub struct Parts {
@@ -20,6 +20,8 @@ pub struct Parts {
     /// w [K, D]
     pub(crate) codebook: Buffer,
     pub(crate) counter: StepCounter,
+    /// Whether the codebook has been made of the first batch, where it is to be.
+    pub(crate) initialized: Option<Flag>,
 }
 
 impl Parts {
@@ -41,6 +43,7 @@ impl Parts {
         Ok(Self {
             neighborhood: Neighborhood::new(config)?,
             counter: StepCounter::new(vb)?,
+            initialized: Flag::of(config, vb)?,
             backend: Backend::best_for(vb.device(), DType::F32),
             space: Space::of(config),
             config: config.clone(),

@@ -7,6 +7,7 @@ use crate::config::QuantizerConfig;
 use crate::error::{QuantizerError, Result};
 use crate::form::Form;
 use crate::grid::Grid;
+use crate::k_means;
 use crate::observation::Observation;
 use crate::parts::Parts;
 use crate::rows;
@@ -46,6 +47,12 @@ pub trait Quantizer: Send + Sync {
     #[doc(hidden)]
     fn settle(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Takes a codebook [K, D], made of as many vectors as `sizes` `[K]` says.
+    #[doc(hidden)]
+    fn begin_at(&self, centers: &Tensor, _sizes: &Tensor) -> Result<()> {
+        self.parts().codebook.set(centers)
     }
 
     /// What the quantizer is.
@@ -138,7 +145,7 @@ pub trait Quantizer: Send + Sync {
     /// # Errors
     /// [`QuantizerError::State`] if what says so is not 0 or 1.
     fn awaits_vectors(&self) -> Result<bool> {
-        Ok(false)
+        self.parts().initialized.as_ref().map_or(Ok(false), |flag| Ok(!flag.get()?))
     }
 
     /// Makes the codebook of vectors `x`: of the first batch, before its first step. Does nothing where none is awaited.
@@ -146,7 +153,16 @@ pub trait Quantizer: Send + Sync {
     /// # Errors
     /// As [`Quantizer::assign`].
     fn initialize(&mut self, x: &Tensor) -> Result<()> {
-        Form::of("initialize", x, self.config().dim).map(|_| ())
+        let Parts { config, backend, space, initialized, .. } = self.parts();
+        Form::of("initialize", x, config.dim)?;
+        let Some(flag) = initialized.as_ref() else { return Ok(()) };
+        if flag.get()? {
+            return Ok(());
+        }
+        let inputs = self.compared(&x.detach())?;
+        let (centers, sizes) = k_means::of_rows(&inputs, config.num_codes, *space, *backend)?;
+        self.begin_at(&centers, &sizes)?;
+        flag.set()
     }
 
     /// Quantizes `x` with the codebook as it is, and gives the loss. Changes nothing.
@@ -163,12 +179,15 @@ pub trait Quantizer: Send + Sync {
     /// As [`Quantizer::observe`].
     fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized>;
 
-    /// What is to be learned from `x` with its `codes`. Changes nothing; those of a batch's parts are added by
-    /// [`Observation::and`].
+    /// What is to be learned from `x` with its `codes`, where it is not an optimizer that learns. Changes nothing; those of a
+    /// batch's parts are added by [`Observation::and`].
     ///
     /// # Errors
     /// [`QuantizerError::Input`] if shapes do not fit or, on the CPU, a code is not less than K.
-    fn observe(&self, x: &Tensor, codes: &Tensor) -> Result<Observation>;
+    fn observe(&self, x: &Tensor, codes: &Tensor) -> Result<Observation> {
+        Form::of("observe", x, self.config().dim)?.code_row("observe", codes)?;
+        Ok(Observation::new(None))
+    }
 
     /// Ends a training step: learns from what was observed, unless an optimizer does the learning, and counts the step.
     ///
@@ -185,12 +204,16 @@ pub trait Quantizer: Send + Sync {
     ///
     /// # Errors
     /// As [`Quantizer::step`]; [`QuantizerError::State`] if `counter` is not a number of steps.
-    fn step_from(&mut self, counter: f32, observation: Observation) -> Result<()>;
+    fn step_from(&mut self, counter: f32, _observation: Observation) -> Result<()> {
+        self.parts().counter.count(counter)
+    }
 
     /// The state that must survive a checkpoint, by its name in the paper's checkpoints. The tensors share the
     /// quantizer's memory: copy ([`Tensor::copy`]) what is to outlast the next step.
     fn state(&self) -> Vec<(&'static str, Tensor)>;
 
     /// The parameters that an optimizer must train, by their name in the paper's checkpoints.
-    fn vars(&self) -> Vec<(&'static str, Var)>;
+    fn vars(&self) -> Vec<(&'static str, Var)> {
+        Vec::new()
+    }
 }

@@ -5,13 +5,11 @@ use candle_nn::{Init, VarBuilder};
 
 use crate::config::{QuantizerConfig, QuantizerKind};
 use crate::error::Result;
-use crate::estimator::differentiable_ends;
-use crate::form::Form;
 use crate::observation::Observation;
 use crate::parts::{Parts, check_kind};
+use crate::pass::{Pass, zero_with_gradient};
 use crate::quantizer::{Quantized, Quantizer};
-use crate::rows;
-use crate::state::{Buffer, StepCounter};
+use crate::state::Buffer;
 
 /// A codebook w = f Wᵀ of fixed vectors f [K, D] and a matrix W [D, D] that an optimizer trains: whatever code is chosen,
 /// all of them move. Its loss is β·mean((sg(w_code) − x)²) + mean((w_code − sg(x))²).
@@ -74,36 +72,16 @@ impl Quantizer for SimVq {
 
     fn forward_with(&self, x: &Tensor, codes: &Tensor) -> Result<Quantized> {
         self.settle()?;
-        let Parts { config, backend, codebook, .. } = &self.parts;
-        let form = Form::of("forward", x, config.dim)?;
-        let (rows, codes) = (form.rows(x)?, form.code_row("forward", codes)?);
-        let chosen = codebook.tensor().index_select(&codes, 0)?;
-        let (output, distance) = differentiable_ends(*backend, config.estimator, &rows, &chosen)?;
-        let mut loss = (distance.affine(config.commitment, 0.0)? + distance.detach())?;
-
-        // The gradient of mean((w_code − x)²) by w, and so by W.
-        let (sums, counts) = rows::code_sums(*backend, &rows, &codes, config.num_codes)?;
-        let mean = 2.0 / (form.len() * config.dim) as f64;
-        let by_codes = (codebook.tensor().broadcast_mul(&counts.unsqueeze(1)?)? - sums)?.affine(mean, 0.0)?;
-        let gradient = by_codes.t()?.matmul(self.frozen.tensor())?;
-        // Adds exactly zero, whose gradient with respect to W is `gradient`.
-        let product = (self.transform.variable().as_tensor() * gradient)?.sum_all()?;
-        loss = (loss + (&product - product.detach())?)?;
-        let perplexity = rows::perplexity(&codes, config.num_codes)?;
-        let output = form.restore(output)?.to_dtype(x.dtype())?;
-        Ok(Quantized { output, codes: form.codes(codes)?, loss, perplexity })
-    }
-
-    /// Checks shapes only: there is no update besides the optimizer's.
-    fn observe(&self, x: &Tensor, codes: &Tensor) -> Result<Observation> {
-        Form::of("observe", x, self.parts.config.dim)?.code_row("observe", codes)?;
-        Ok(Observation::new(None))
+        let pass = Pass::new(&self.parts, x, codes)?;
+        let (sums, counts) = pass.code_sums()?;
+        let gradient = pass.codebook_gradient(&sums, &counts)?.t()?.matmul(self.frozen.tensor())?;
+        let loss = (pass.both_distances()? + zero_with_gradient(self.transform.variable(), gradient)?)?;
+        pass.end(loss)
     }
 
     /// Counts the step, and takes over what the optimizer has moved.
     fn step_from(&mut self, counter: f32, _: Observation) -> Result<()> {
-        StepCounter::before_next(counter)?;
-        self.parts.counter.advance()?;
+        self.parts.counter.count(counter)?;
         self.settle()
     }
 

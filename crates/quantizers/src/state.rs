@@ -101,6 +101,12 @@ impl StepCounter {
         self.0.set(&self.0.tensor().affine(1.0, 1.0)?)
     }
 
+    /// Counts one step, where the counter's `value` lets it.
+    pub(crate) fn count(&self, value: f32) -> Result<()> {
+        Self::before_next(value)?;
+        self.advance()
+    }
+
     /// As a scalar, for checkpoints.
     pub(crate) fn tensor(&self) -> &Tensor {
         self.0.tensor()

@@ -27,13 +27,14 @@ use crate::settings::Settings;
   ksom encode photos/ 'more/*.png' -o codes.npy --size 256x256 --resize shorter-side --model runs/ksom
   ksom encode 'shards/{000000..000127}.tar' -o tokens/ --size 256x256
   ksom encode 'shards/*.parquet' -o tokens/ --form tar --part 3/16
+  ksom encode 'https://host/shards/{000000..000127}.tar' -o tokens/ --model photos-ksom
   aws s3 cp s3://bucket/000123.tar - | ksom encode - -o tokens/000123.parquet --model photos-ksom
 
 Codes are rows of a picture from top to bottom, each from left to right. What a code means is its place on the
 codebook's grid: on a grid of W×H, code k lies in column k % W and row k // W: the first axis is the fastest, and
 `ksom info MODEL` tells W and H. (NumPy's order is the other one: codebook.reshape(H, W, D)[k // W, k % W].)
 
-Shards are .tar, .tar.gz, .tar.zst (as WebDataset has them) or .parquet files. Each becomes a file of tokens with the same
+Shards are .tar, .tar.gz, .tar.zst (as WebDataset has them) or .parquet files; tar files are read from the web, too. Each becomes a file of tokens with the same
 keys, and a report of what was skipped and why. Whatever lacks its tokens is done when the command is given again, by any
 number of processes at once; docs/scale.md shows how clusters start them.")]
 pub struct EncodeArgs {

@@ -6,20 +6,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use ksom_datasets::Preprocess;
-use ksom_datasets::shards::{Piece, ShardFile, ShardFiles, read_shard};
-use ksom_datasets::{DecodeOptions, decode};
-use ksom_vqvae::tokens::{Manifest, Outcome, Part, ShardReport, TokenEvent, TokenFolder, TokenForm, TokenSource};
+use ksom_vqvae::tokens::{Manifest, Outcome, Part, ShardReport, TokenEvent, TokenFolder, TokenForm};
 use ksom_vqvae::{Error, Model};
 use serde::Serialize;
 
 use crate::console::Console;
 use crate::failure::{FAILED, Usage};
-use crate::files::{STREAM, refuse_stream};
+use crate::files::refuse_stream;
 use crate::left_out::tell_passed_over;
 use crate::models::{self, FoundModel};
 use crate::output::{Block, Report, bytes, pictures};
 use crate::progress::Counter;
 use crate::settings::Settings;
+use crate::shards::found::{FoundShards, Shard};
 
 /// At most so many pictures that were skipped are told one by one; reports list them all.
 const MOST_TOLD: usize = 20;
@@ -65,31 +64,14 @@ struct FailedShard {
     reason: String,
 }
 
-/// Whether shards are meant by what is to be encoded: all of it, or nothing of it.
-pub fn are_meant(inputs: &[OsString]) -> Result<bool> {
-    let is_shard = |input: &OsString| input == STREAM || ShardFiles::are_named_by(Path::new(input));
-    let Some(shard) = inputs.iter().find(|input| is_shard(input)) else { return Ok(false) };
-    if let Some(other) = inputs.iter().find(|input| !is_shard(input)) {
-        bail!(Usage(format!(
-            "{} is a shard of many pictures, {} is not: encode shards by themselves",
-            shard.display(),
-            other.display()
-        )));
-    }
-    Ok(true)
-}
-
 pub fn encode(args: EncodeShards, settings: &Settings) -> Result<ShardsEncoded> {
     refuse_stream(args.output)?;
-    let is_stream = args.inputs.iter().any(|input| input == STREAM);
-    if is_stream && args.inputs.len() > 1 {
-        bail!(Usage("- is standard input, which is one shard: name it alone".to_string()));
-    }
-    let found = if is_stream { ShardFiles::default() } else { ShardFiles::find(args.inputs)? };
+    let found = FoundShards::find(args.inputs)?;
     tell_passed_over(&found.passed_over, &settings.console);
-    let (folder, single, form) = target(&args, if is_stream { 1 } else { found.shards.len() })?;
+    let (folder, single, form) = target(&args, found.shards.len())?;
+    let is_stream = matches!(found.shards[..], [Shard::Stdin(_)]);
     let part = super::part(if is_stream { Some(Part::ALL) } else { args.part }, &settings.console)?;
-    let model_found = find_model(&args, &found.shards, settings)?;
+    let model_found = find_model(&args, &found, settings)?;
     let model = model_found.load(&settings.compute()?)?;
     let (origin, commit) = model_found.origin();
     let tokens = TokenFolder::open(&folder, Manifest::new(&model, (origin, commit), form, args.preprocess)?)?;
@@ -109,21 +91,9 @@ pub fn encode(args: EncodeShards, settings: &Settings) -> Result<ShardsEncoded> 
         bytes: 0,
         failed: Vec::new(),
     };
-    if is_stream {
-        let name = single.unwrap_or_else(|| "stdin".to_string());
-        let source = TokenSource::Stream(Box::new(std::io::stdin()), &name);
-        let mut told = Told::new(&settings.console, 1);
-        done.shards = 1;
-        let outcome = tokens.encode(&model, source, true, &mut |event| told.tell(&name, event))?;
-        done.add(&name, Ok(outcome), &told);
-        return Ok(done);
-    }
-    let mut shards = found.shards;
-    if let (Some(name), [shard]) = (single, &mut shards[..]) {
-        shard.name = name;
-    }
-    let own: VecDeque<ShardFile> =
-        shards.into_iter().enumerate().filter(|(number, _)| part.has(*number)).map(|(_, shard)| shard).collect();
+    let own = found.shards.into_iter().enumerate().filter(|(number, _)| part.has(*number));
+    let own: VecDeque<(String, Shard)> =
+        own.map(|(_, shard)| (single.clone().unwrap_or_else(|| shard.name().to_string()), shard)).collect();
     done.shards = own.len();
     run(&tokens, &model, own, &mut done, &settings.console)?;
     Ok(done)
@@ -133,24 +103,26 @@ pub fn encode(args: EncodeShards, settings: &Settings) -> Result<ShardsEncoded> 
 fn run(
     tokens: &TokenFolder,
     model: &Model,
-    mut own: VecDeque<ShardFile>,
+    mut own: VecDeque<(String, Shard)>,
     done: &mut ShardsEncoded,
     console: &Console,
 ) -> Result<()> {
     let mut told = Told::new(console, own.len());
     let mut busy = 0;
-    while let Some(shard) = own.pop_front() {
-        let wait = busy > own.len();
-        let outcome = tokens.encode(model, TokenSource::File(&shard), wait, &mut |event| told.tell(&shard.name, event));
+    while let Some((name, shard)) = own.pop_front() {
+        // What can be read once only is not left for later.
+        let wait = busy > own.len() || matches!(shard, Shard::Stdin(_));
+        let source = shard.source(&name, *console)?;
+        let outcome = tokens.encode(model, source, wait, &mut |event| told.tell(&name, event));
         match outcome {
             Ok(Outcome::Busy) => {
-                own.push_back(shard);
+                own.push_back((name, shard));
                 busy += 1;
                 continue;
             }
             // What is wrong with one shard is no reason to leave the others. What is wrong here is.
-            Err(error @ (Error::Data(_) | Error::File { .. })) => done.add(&shard.name, Err(error), &told),
-            other => done.add(&shard.name, Ok(other?), &told),
+            Err(error @ (Error::Data(_) | Error::File { .. })) => done.add(&name, Err(error), &told),
+            other => done.add(&name, Ok(other?), &told),
         }
         busy = 0;
         told.counter.set(done.made + done.there + done.failed.len());
@@ -187,26 +159,15 @@ fn target(args: &EncodeShards, count: usize) -> Result<(PathBuf, Option<String>,
 }
 
 /// The model that was asked for, or the one that fits the first picture.
-fn find_model(args: &EncodeShards, shards: &[ShardFile], settings: &Settings) -> Result<FoundModel> {
-    let first = || {
-        let pieces = read_shard(shards.first()?, &DecodeOptions::default()).ok()?;
-        let picture = pieces.filter_map(|piece| match piece {
-            Ok(Piece::Sample(sample)) => sample.picture,
-            _ => None,
-        });
-        let options = DecodeOptions::default();
-        picture
-            .take(MOST_TOLD)
-            .find_map(|picture| decode::decode_bytes(&picture.bytes, "the first picture", &options).ok())
-            .map(|decoded| decoded.pixels.dimensions())
-    };
-    if args.model.is_none() && shards.is_empty() && args.preprocess.size().is_none() {
+fn find_model(args: &EncodeShards, found: &FoundShards, settings: &Settings) -> Result<FoundModel> {
+    if args.model.is_none() && matches!(found.shards[..], [Shard::Stdin(_)]) && args.preprocess.size().is_none() {
         bail!(Usage(
             "name the model with --model: standard input is read once, so no picture can be looked at first"
                 .to_string()
         ));
     }
-    models::find_fitting(args.model, || args.preprocess.size().or_else(first), settings)
+    let size = || args.preprocess.size().or_else(|| found.first_size(settings.console));
+    models::find_fitting(args.model, size, settings)
 }
 
 /// What is told while shards are encoded.

@@ -2,8 +2,10 @@
 
 mod decode;
 mod encode;
+mod found;
 mod part;
 
 pub use decode::{ShardsDecoded, decode, named};
-pub use encode::{EncodeShards, ShardsEncoded, are_meant, encode};
+pub use encode::{EncodeShards, ShardsEncoded, encode};
+pub use found::are_meant;
 pub use part::part;

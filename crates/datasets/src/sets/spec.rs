@@ -268,6 +268,11 @@ fn pieces(text: &str) -> Vec<String> {
 }
 
 fn member(whole: &str, piece: String) -> Result<Member, DatasetError> {
+    let is_address = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+    if is_address(&piece) || piece.split_once(':').is_some_and(|(_, path)| is_address(path)) {
+        let reason = "a data set is read from this disk: fetch its files first; one on the Hub is hub:OWNER/NAME";
+        return Err(refuse(whole, reason));
+    }
     let (kind, path) = match piece.split_once(':') {
         // One letter before the colon is a drive of Windows.
         Some((prefix, path)) if prefix.len() > 1 && prefix.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') => {
@@ -326,6 +331,8 @@ mod tests {
     fn refuses_and_says_why() {
         for (text, says) in [
             ("", "path is missing"),
+            ("https://host/cifar.tar", "fetch its files"),
+            ("wds:http://host/{0..9}.tar", "fetch its files"),
             ("folder:", "path is missing"),
             ("a+", "path is missing"),
             ("cifar:x", "kinds: folder, cifar10"),

@@ -59,7 +59,7 @@ impl ShardFile {
 }
 
 /// A name's kind, and how many bytes of it tell that.
-fn ending(name: &str) -> Option<(ShardKind, usize)> {
+pub(super) fn ending(name: &str) -> Option<(ShardKind, usize)> {
     let of = |kind: ShardKind, endings: &[&str]| {
         let fits = endings.iter().filter(|ending| name.len() > ending.len() && name.ends_with(**ending));
         fits.map(|ending| (kind, ending.len())).max_by_key(|(_, length)| *length)

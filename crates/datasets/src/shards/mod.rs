@@ -8,6 +8,7 @@
 //! Nothing is believed: the length of names, the size of entries, and how much larger a shard becomes when it is unpacked
 //! are bounded. Links, sparse files and devices are never followed or made: they are counted ([`Piece::PassedOver`]).
 
+mod address;
 mod entries;
 mod find;
 mod index;
@@ -16,6 +17,7 @@ mod reader;
 mod samples;
 mod unpack;
 
+pub use address::WebShard;
 pub use find::{ShardFile, ShardFiles, ShardKind};
 pub use key::split_key;
 pub use reader::{ShardReader, read_note, read_shard, read_stream};

@@ -268,18 +268,18 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 
 /// Without certificates there is no secure connection, and no client either.
 pub(crate) fn cannot_start(name: &HubName, error: &dyn std::error::Error) -> Error {
-    Error::Hub {
-        subject: name.to_string(),
-        problem: HubProblem::Unavailable,
-        message: format!(
-            "cannot make secure connections: {}; install the system's CA certificates (on Debian: ca-certificates)",
-            causes(error)
-        ),
-    }
+    Error::Hub { subject: name.to_string(), problem: HubProblem::Unavailable, message: no_secure_connections(error) }
+}
+
+pub(crate) fn no_secure_connections(error: &dyn std::error::Error) -> String {
+    format!(
+        "cannot make secure connections: {}; install the system's CA certificates (on Debian: ca-certificates)",
+        causes(error)
+    )
 }
 
 /// An error and its causes as one text, each part once.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -296,7 +296,7 @@ fn shorten(words: &str) -> String {
     words.chars().take(MAX_WORDS).collect()
 }
 
-fn status_name(status: u16) -> String {
+pub(crate) fn status_name(status: u16) -> String {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
 }

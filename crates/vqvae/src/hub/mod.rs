@@ -19,7 +19,7 @@ mod settings;
 #[cfg(feature = "hub")]
 mod base64;
 #[cfg(feature = "hub")]
-mod client;
+pub(crate) mod client;
 #[cfg(feature = "hub")]
 mod commit;
 #[cfg(feature = "hub")]
@@ -27,7 +27,7 @@ mod download;
 #[cfg(feature = "hub")]
 mod event;
 #[cfg(feature = "hub")]
-mod failure;
+pub(crate) mod failure;
 #[cfg(feature = "hub")]
 mod filling;
 #[cfg(feature = "hub")]
@@ -39,7 +39,7 @@ mod push;
 #[cfg(feature = "hub")]
 mod upload;
 #[cfg(feature = "hub")]
-mod waiting;
+pub(crate) mod waiting;
 #[cfg(feature = "hub")]
 mod xet;
 

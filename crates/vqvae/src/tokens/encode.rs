@@ -19,26 +19,35 @@ use crate::tokens::writer::TokenWriter;
 /// Where a shard's pictures come from.
 pub enum TokenSource<'a> {
     /// A file.
-    File(&'a ShardFile),
-    /// A tar file, compressed or not, as a stream; and what to call it.
-    Stream(Box<dyn std::io::Read + Send>, &'a str),
+    File {
+        /// Where it lies.
+        shard: &'a ShardFile,
+        /// The shard's name.
+        name: &'a str,
+    },
+    /// A tar file, compressed or not, as a stream.
+    Stream {
+        /// Its bytes.
+        input: Box<dyn std::io::Read + Send>,
+        /// The shard's name.
+        name: &'a str,
+        /// Where it comes from, for people: `standard input`.
+        origin: &'a str,
+    },
 }
 
 impl TokenSource<'_> {
     /// The shard's name, which is that of its tokens.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::File(shard) => &shard.name,
-            Self::Stream(_, name) => name,
+            Self::File { name, .. } | Self::Stream { name, .. } => name,
         }
     }
 
     fn open(self, decode: &DecodeOptions) -> Result<(ShardReader, String), DatasetError> {
         Ok(match self {
-            Self::File(shard) => (read_shard(shard, decode)?, shard.path.display().to_string()),
-            Self::Stream(input, _) => {
-                (read_stream(input, Path::new("standard input"), decode)?, "standard input".to_string())
-            }
+            Self::File { shard, .. } => (read_shard(shard, decode)?, shard.path.display().to_string()),
+            Self::Stream { input, origin, .. } => (read_stream(input, Path::new(origin), decode)?, origin.to_string()),
         })
     }
 }

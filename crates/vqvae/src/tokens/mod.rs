@@ -6,6 +6,8 @@
 
 mod card;
 mod encode;
+#[cfg(feature = "hub")]
+mod fetch;
 mod folder;
 mod form;
 mod kept;
@@ -20,6 +22,8 @@ mod writer;
 
 pub use card::token_card;
 pub use encode::{TokenEvent, TokenSource};
+#[cfg(feature = "hub")]
+pub use fetch::WebStream;
 pub use folder::{Outcome, TokenFolder};
 pub use form::TokenForm;
 pub use manifest::{MANIFEST_FILE, Manifest};
