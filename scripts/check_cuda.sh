@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks that every crate, test, example and bench compiles with the feature `cuda`, on a machine that has
-# neither the card nor the toolkit.
+# neither the card nor the toolkit; and with `mpi`, too, where MPI is installed.
 #
 #   scripts/check_cuda.sh [--compiler] [FOLDER]
 #
@@ -50,5 +50,7 @@ else
         nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-runtime==13.0.96 \
         nvidia-cuda-cccl==13.0.85
 fi
-${CARGO:-cargo} check --target-dir "$target" --locked --workspace --all-targets --features cuda
-echo "feature cuda, $what: all crates, tests, examples and benches compile ($((SECONDS - started)) s)"
+features=cuda
+! command -v mpicc >/dev/null || features=cuda,ksom-cli/mpi
+${CARGO:-cargo} check --target-dir "$target" --locked --workspace --all-targets --features "$features"
+echo "features $features, $what: all crates, tests, examples and benches compile ($((SECONDS - started)) s)"
