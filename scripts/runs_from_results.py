@@ -1,6 +1,6 @@
 """Makes an experiment's run folders from the results that were kept of it, so that `ksom experiment` computes its tables and
-curves anew without training: what was validated (runs.csv, perplexities to three decimals) and how runs ended
-(results.json).
+curves anew without training, and trains the runs that are missing: what was validated (runs.csv, perplexities to three
+decimals) and how runs ended (results.json).
 
     python scripts/runs_from_results.py docs/paper runs/again
     ksom experiment experiments/cifar10-cpu.toml --data folder:cifar10-jpeg --out runs/again
@@ -25,6 +25,8 @@ config = json.loads((Path(__file__).parent.parent / "models/cifar10-ksom/config.
 config["provenance"] = {"data": results["data"]}
 for configuration in results["configurations"]:
     for run in configuration["runs"]:
+        if run["outcome"] is None:
+            continue
         folder = out / configuration["name"] / f"seed-{run['seed']}"
         folder.mkdir(parents=True)
         (folder / "metrics.jsonl").write_text("".join(logs[configuration["name"], str(run["seed"])]))

@@ -238,7 +238,9 @@ fn a_training_by_a_team_comes_to_what_one_process_comes_to() {
         assert_eq!(alone.len(), 5);
         assert!(last(&alone) < 0.95 * alone[0], "nothing was learned: {alone:?}");
         let changed = changes.iter().map(|change| (last(&errors(&change.to_string())) - last(&alone)).abs());
-        let allowed = changed.fold(0.0, f64::max);
+        // Most of a difference comes of single vectors between two codes that go to the other one. So the largest of eight
+        // is not the largest there is.
+        let allowed = 1.5 * changed.fold(0.0, f64::max);
         for other in [two, three] {
             assert_eq!(other[0], alone[0], "validation is shared out, and nothing else has happened yet");
             let difference = (last(&other) - last(&alone)).abs();
