@@ -181,16 +181,19 @@ async function decode(mine = opening) {
   Object.assign(state.figures, { psnr: result.psnr, decodeMs: result.ms });
   tell("reconstruction", result.shown);
   tell("codes");
-  setState(again ? "working" : "done", result.sha256);
+  setState(again || painted ? "working" : "done", result.sha256);
 }
 
 // Decodes what has changed; while one decoding runs, what changes meanwhile is decoded once after it. The promise is kept
 // when all is shown.
 export function redecode() {
   if (!state.levels.length) return Promise.resolve();
-  if (decoding) {
-    again = true;
-  } else {
+  again = true;
+  return keepDecoding();
+}
+
+function keepDecoding() {
+  if (!decoding) {
     const mine = decodeAll(opening).finally(() => { if (decoding === mine) decoding = null; });
     decoding = mine;
   }
@@ -205,7 +208,7 @@ export function repaint({ x0, y0, x1, y1 }) {
   const now = [clamp(x0, width - 1), clamp(y0, height - 1), clamp(x1, width), clamp(y1, height)];
   const [left, top, right, bottom] = before ? now.map((at, side) => (side < 2 ? Math.min : Math.max)(at, before[side])) : now;
   painted = { x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) };
-  if (!decoding) redecode();
+  keepDecoding();
 }
 
 export function endPainting() {
@@ -215,10 +218,15 @@ export function endPainting() {
 async function decodeAll(mine) {
   setState("working");
   try {
-    do {
-      again = false;
-      await (painted ? decodePart(mine) : decode(mine));
-    } while ((again || painted) && mine === opening);
+    // Parts first; that everything is still to be decoded outlasts them.
+    while ((again || painted) && mine === opening) {
+      if (painted) {
+        await decodePart(mine);
+      } else {
+        again = false;
+        await decode(mine);
+      }
+    }
   } catch (error) {
     if (mine === opening) await recover(error);
   }
