@@ -88,7 +88,7 @@ def main():
     width, height = int(sys.argv[2]), int(sys.argv[3])
     x, codes, parts = features_and_codes(sys.argv[1], sys.argv[4])
     w = np.concatenate([part.T if part.shape[0] == x.shape[1] else part for part in parts])
-    # The graph multiplies by some power of two of the codes: the one by which its own choice is the nearest.
+    # The graph holds the codes times a constant: the one by which its own choice is the nearest.
     scale = next(s for s in (1, -1, 2, -2, 0.5, -0.5) if (nearest(x[:64], w * s)[0] == codes[:64]).mean() > 0.9)
     w = w.astype(np.float64) * scale
     found, best = nearest(x, w)

@@ -34,9 +34,9 @@ Codes are rows of a picture from top to bottom, each from left to right. What a 
 codebook's grid: on a grid of W×H, code k lies in column k % W and row k // W: the first axis is the fastest, and
 `ksom info MODEL` tells W and H. (NumPy's order is the other one: codebook.reshape(H, W, D)[k // W, k % W].)
 
-Shards are .tar, .tar.gz, .tar.zst (as WebDataset has them) or .parquet files; tar files are read from the web, too. Each becomes a file of tokens with the same
-keys, and a report of what was skipped and why. Whatever lacks its tokens is done when the command is given again, by any
-number of processes at once; docs/scale.md shows how clusters start them.")]
+Shards are .tar, .tar.gz, .tar.zst (as WebDataset has them) or .parquet files; tar files are read from the web, too. Each
+becomes a file of tokens with the same keys, and a report of what was skipped and why. Whatever lacks its tokens is done
+when the command is given again, by any number of processes at once; docs/scale.md shows how clusters start them.")]
 pub struct EncodeArgs {
     #[command(flatten)]
     pictures: PictureArgs,

@@ -69,7 +69,7 @@ pub fn encode(args: EncodeShards, settings: &Settings) -> Result<ShardsEncoded> 
     let found = FoundShards::find(args.inputs)?;
     tell_passed_over(&found.passed_over, &settings.console);
     let (folder, single, form) = target(&args, found.shards.len())?;
-    let is_stream = matches!(found.shards[..], [Shard::Stdin(_)]);
+    let is_stream = matches!(found.shards[..], [Shard::Stdin]);
     let part = super::part(if is_stream { Some(Part::ALL) } else { args.part }, &settings.console)?;
     let model_found = find_model(&args, &found, settings)?;
     let model = model_found.load(&settings.compute()?)?;
@@ -111,9 +111,9 @@ fn run(
     let mut busy = 0;
     while let Some((name, shard)) = own.pop_front() {
         // What can be read once only is not left for later.
-        let wait = busy > own.len() || matches!(shard, Shard::Stdin(_));
-        let source = shard.source(&name, *console)?;
-        let outcome = tokens.encode(model, source, wait, &mut |event| told.tell(&name, event));
+        let wait = busy > own.len() || matches!(shard, Shard::Stdin);
+        let source = shard.source(*console)?;
+        let outcome = tokens.encode(model, &name, source, wait, &mut |event| told.tell(&name, event));
         match outcome {
             Ok(Outcome::Busy) => {
                 own.push_back((name, shard));
@@ -160,7 +160,7 @@ fn target(args: &EncodeShards, count: usize) -> Result<(PathBuf, Option<String>,
 
 /// The model that was asked for, or the one that fits the first picture.
 fn find_model(args: &EncodeShards, found: &FoundShards, settings: &Settings) -> Result<FoundModel> {
-    if args.model.is_none() && matches!(found.shards[..], [Shard::Stdin(_)]) && args.preprocess.size().is_none() {
+    if args.model.is_none() && matches!(found.shards[..], [Shard::Stdin]) && args.preprocess.size().is_none() {
         bail!(Usage(
             "name the model with --model: standard input is read once, so no picture can be looked at first"
                 .to_string()

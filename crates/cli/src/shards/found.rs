@@ -26,14 +26,15 @@ pub struct FoundShards {
 
 /// A shard of pictures.
 pub enum Shard {
-    /// Standard input, and what it is called.
-    Stdin(String),
+    /// Standard input.
+    Stdin,
     File(ShardFile),
     Web(WebShard),
 }
 
 /// Whether shards are meant by what is to be encoded: all of it, or nothing of it.
 pub fn are_meant(inputs: &[OsString]) -> Result<bool> {
+    let is_address = |input: &OsString| input.to_str().is_some_and(WebShard::is_address);
     let is_shard =
         |input: &OsString| input == STREAM || is_address(input) || ShardFiles::are_named_by(Path::new(input));
     let Some(shard) = inputs.iter().find(|input| is_shard(input)) else { return Ok(false) };
@@ -47,10 +48,6 @@ pub fn are_meant(inputs: &[OsString]) -> Result<bool> {
     Ok(true)
 }
 
-fn is_address(input: &OsString) -> bool {
-    input.to_str().is_some_and(WebShard::is_address)
-}
-
 impl FoundShards {
     /// Finds the shards that `inputs` name.
     pub fn find(inputs: &[OsString]) -> Result<Self> {
@@ -59,9 +56,10 @@ impl FoundShards {
             if inputs.len() > 1 {
                 bail!(Usage("- is standard input, which is one shard: name it alone".to_string()));
             }
-            return Ok(Self { shards: vec![Shard::Stdin("stdin".to_string())], passed_over });
+            return Ok(Self { shards: vec![Shard::Stdin], passed_over });
         }
-        let addresses: Vec<&str> = inputs.iter().filter(|input| is_address(input)).filter_map(|i| i.to_str()).collect();
+        let texts = inputs.iter().filter_map(|input| input.to_str());
+        let addresses: Vec<&str> = texts.filter(|text| WebShard::is_address(text)).collect();
         if addresses.is_empty() {
             let ShardFiles { shards, passed_over } = ShardFiles::find(inputs)?;
             return Ok(Self { shards: shards.into_iter().map(Shard::File).collect(), passed_over });
@@ -90,25 +88,25 @@ impl FoundShards {
 impl Shard {
     pub fn name(&self) -> &str {
         match self {
-            Self::Stdin(name) => name,
+            Self::Stdin => "stdin",
             Self::File(shard) => &shard.name,
             Self::Web(shard) => shard.name(),
         }
     }
 
-    /// What is to be encoded, under this name.
-    pub fn source<'a>(&'a self, name: &'a str, console: Console) -> Result<TokenSource<'a>> {
+    /// What is to be encoded.
+    pub fn source(&self, console: Console) -> Result<TokenSource<'_>> {
         Ok(match self {
-            Self::Stdin(_) => TokenSource::Stream { input: Box::new(std::io::stdin()), name, origin: "standard input" },
-            Self::File(shard) => TokenSource::File { shard, name },
-            Self::Web(shard) => TokenSource::Stream { input: fetch(shard, console)?, name, origin: shard.shown() },
+            Self::Stdin => TokenSource::Stream { input: Box::new(std::io::stdin()), origin: "standard input" },
+            Self::File(shard) => TokenSource::File(shard),
+            Self::Web(shard) => TokenSource::Stream { input: fetch(shard, console)?, origin: shard.shown() },
         })
     }
 
     /// Reads it apart from its turn; nothing where it can be read once only, or not at all.
     fn read(&self, options: &DecodeOptions, console: Console) -> Option<ShardReader> {
         match self {
-            Self::Stdin(_) => None,
+            Self::Stdin => None,
             Self::File(shard) => read_shard(shard, options).ok(),
             Self::Web(shard) => read_stream(fetch(shard, console).ok()?, Path::new(shard.shown()), options).ok(),
         }

@@ -6,7 +6,7 @@ mod members;
 mod open;
 mod options;
 mod shards;
-mod spec;
+pub(crate) mod spec;
 
 pub use data_set::{DataSet, NamedSource, Part};
 pub use open::{open, open_again};

@@ -268,8 +268,7 @@ fn pieces(text: &str) -> Vec<String> {
 }
 
 fn member(whole: &str, piece: String) -> Result<Member, DatasetError> {
-    let is_address = |text: &str| text.starts_with("http://") || text.starts_with("https://");
-    if is_address(&piece) || piece.split_once(':').is_some_and(|(_, path)| is_address(path)) {
+    if after_scheme(&piece).or(piece.split_once(':').and_then(|(_, path)| after_scheme(path))).is_some() {
         let reason = "a data set is read from this disk: fetch its files first; one on the Hub is hub:OWNER/NAME";
         return Err(refuse(whole, reason));
     }
@@ -292,6 +291,14 @@ fn member(whole: &str, piece: String) -> Result<Member, DatasetError> {
         return Err(refuse(whole, "a path that begins with a plus sign needs ./ or a kind before it"));
     }
     Ok(Member { kind, path: PathBuf::from(path) })
+}
+
+/// What follows `http://` or `https://`, where something is an address and no path.
+pub(crate) fn after_scheme(text: &str) -> Option<&str> {
+    ["http://", "https://"].into_iter().find_map(|scheme| {
+        let found = text.get(..scheme.len())?;
+        found.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
+    })
 }
 
 fn refuse(spec: &str, reason: impl Into<String>) -> DatasetError {

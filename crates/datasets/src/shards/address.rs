@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::DatasetError;
 use crate::files::braces::expand_braces;
 use crate::files::pattern::is_pattern;
+use crate::sets::spec::after_scheme;
 use crate::shards::find::{ShardKind, ending};
 
 /// A tar shard, compressed or not, at an address: `https://host/shards/000123.tar`.
@@ -87,14 +88,6 @@ impl WebShard {
     pub fn shown(&self) -> &str {
         &self.shown
     }
-}
-
-/// What follows `http://` or `https://`.
-fn after_scheme(text: &str) -> Option<&str> {
-    ["http://", "https://"].into_iter().find_map(|scheme| {
-        let found = text.get(..scheme.len())?;
-        found.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
-    })
 }
 
 #[cfg(test)]

@@ -19,35 +19,21 @@ use crate::tokens::writer::TokenWriter;
 /// Where a shard's pictures come from.
 pub enum TokenSource<'a> {
     /// A file.
-    File {
-        /// Where it lies.
-        shard: &'a ShardFile,
-        /// The shard's name.
-        name: &'a str,
-    },
+    File(&'a ShardFile),
     /// A tar file, compressed or not, as a stream.
     Stream {
         /// Its bytes.
         input: Box<dyn std::io::Read + Send>,
-        /// The shard's name.
-        name: &'a str,
         /// Where it comes from, for people: `standard input`.
         origin: &'a str,
     },
 }
 
 impl TokenSource<'_> {
-    /// The shard's name, which is that of its tokens.
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::File { name, .. } | Self::Stream { name, .. } => name,
-        }
-    }
-
     fn open(self, decode: &DecodeOptions) -> Result<(ShardReader, String), DatasetError> {
         Ok(match self {
-            Self::File { shard, .. } => (read_shard(shard, decode)?, shard.path.display().to_string()),
-            Self::Stream { input, origin, .. } => (read_stream(input, Path::new(origin), decode)?, origin.to_string()),
+            Self::File(shard) => (read_shard(shard, decode)?, shard.path.display().to_string()),
+            Self::Stream { input, origin } => (read_stream(input, Path::new(origin), decode)?, origin.to_string()),
         })
     }
 }
@@ -71,13 +57,13 @@ pub enum TokenEvent<'a> {
 pub(super) fn encode(
     model: &Model,
     manifest: &Manifest,
-    source: TokenSource,
+    (name, source): (&str, TokenSource),
     output: &mut (dyn Write + Send),
     on_event: &mut dyn FnMut(TokenEvent),
 ) -> Result<ShardReport> {
     let begun = Instant::now();
     let mut report = ShardReport {
-        shard: source.name().to_string(),
+        shard: name.to_string(),
         model: manifest.model.clone(),
         fingerprint: manifest.fingerprint.clone(),
         ..ShardReport::default()

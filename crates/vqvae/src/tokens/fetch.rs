@@ -1,6 +1,7 @@
 //! A file of a web server as a stream.
 
 use std::io::{Error, Read, Result, copy, sink};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -19,7 +20,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct WebStream {
     address: String,
     on_retry: OnRetry,
-    http: Option<Client>,
     answer: Option<Response>,
     /// What the first answer said of the file.
     file: Option<FileFacts>,
@@ -42,14 +42,7 @@ impl WebStream {
     /// wait. Reading gives an error where the server refuses, or has not answered several times; the address is not in its
     /// text.
     pub fn new(address: &str, on_retry: impl FnMut(&str, Duration) + Send + 'static) -> Self {
-        Self {
-            address: address.to_string(),
-            on_retry: Box::new(on_retry),
-            http: None,
-            answer: None,
-            file: None,
-            position: 0,
-        }
+        Self { address: address.to_string(), on_retry: Box::new(on_retry), answer: None, file: None, position: 0 }
     }
 
     fn read_some(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Failure> {
@@ -69,11 +62,7 @@ impl WebStream {
 
     /// The file from the position on.
     fn ask(&mut self) -> std::result::Result<Response, Failure> {
-        let http = match &self.http {
-            Some(http) => http,
-            None => self.http.insert(connected()?),
-        };
-        let mut request = http.get(&self.address).header(ACCEPT_ENCODING, "identity");
+        let mut request = http()?.get(&self.address).header(ACCEPT_ENCODING, "identity");
         if let Some(file) = self.file.as_ref().filter(|_| self.position > 0) {
             request = request.header(RANGE, format!("bytes={}-", self.position));
             if let Some(version) = &file.version {
@@ -147,15 +136,21 @@ impl Read for WebStream {
     }
 }
 
-fn connected() -> std::result::Result<Client, Failure> {
+/// What all files are asked for with, so that one connection serves many.
+fn http() -> std::result::Result<&'static Client, Failure> {
+    static HTTP: OnceLock<Client> = OnceLock::new();
     let failed = |problem, message: String| Failure::Final(problem, message);
     // A blocking client would panic there, on its way out at the latest.
     if tokio::runtime::Handle::try_current().is_ok() {
         let message = "reading blocks, and this happens in async code: make it tokio::task::spawn_blocking";
         return Err(failed(HubProblem::InsideRuntime, message.to_string()));
     }
+    if let Some(http) = HTTP.get() {
+        return Ok(http);
+    }
     let built = Client::builder().user_agent(client::AGENT).connect_timeout(TIMEOUT).timeout(TIMEOUT).build();
-    built.map_err(|error| failed(HubProblem::Unavailable, client::no_secure_connections(&error)))
+    let built = built.map_err(|error| failed(HubProblem::Unavailable, client::no_secure_connections(&error)))?;
+    Ok(HTTP.get_or_init(|| built))
 }
 
 fn broken(error: &dyn std::error::Error) -> Failure {

@@ -66,7 +66,7 @@ impl TokenFolder {
         self.tokens(shard).with_extension("json")
     }
 
-    /// Encodes a shard, unless its tokens are there or (where `wait` does not say to wait) being made.
+    /// Encodes the shard that is called `name`, as its tokens are, unless its tokens are there or (where `wait` does not say to wait) being made.
     ///
     /// Tokens get their name when they are whole, after their report. Whoever makes them holds a lock, which ends with the
     /// process; where a file system has no locks, two processes may do the same work, and the later gives the same tokens.
@@ -76,12 +76,12 @@ impl TokenFolder {
     pub fn encode(
         &self,
         model: &Model,
+        name: &str,
         source: TokenSource,
         wait: bool,
         on_event: &mut dyn FnMut(TokenEvent),
     ) -> Result<Outcome> {
-        let name = source.name().to_string();
-        let (tokens, report_path) = (self.tokens(&name), self.report(&name));
+        let (tokens, report_path) = (self.tokens(name), self.report(name));
         if report_path == self.folder.join(MANIFEST_FILE) {
             return Err(Error::file(
                 &tokens,
@@ -101,7 +101,7 @@ impl TokenFolder {
         }
         let mut outcome = None;
         let written = write_atomic_with(&tokens, |file| {
-            let made = encode(model, &self.manifest, source, file, on_event).and_then(|report| {
+            let made = encode(model, &self.manifest, (name, source), file, on_event).and_then(|report| {
                 write_atomic(&report_path, report.to_json().as_bytes())?;
                 Ok(report)
             });
