@@ -37,6 +37,9 @@ mod hub_data;
 #[path = "cli/hub_faults.rs"]
 mod hub_faults;
 #[cfg(feature = "hub")]
+#[path = "cli/hub_hostile.rs"]
+mod hub_hostile;
+#[cfg(feature = "hub")]
 #[path = "cli/hub_names.rs"]
 mod hub_names;
 #[cfg(feature = "hub")]
