@@ -225,6 +225,34 @@ fn the_neighborhood_goes_on_or_begins_anew() {
 }
 
 #[test]
+fn a_map_is_stretched_to_another_number_of_codes() {
+    let space = Workspace::new();
+    space.train("base", 0);
+    let base = space.json(&["info", "base"]);
+    assert_eq!(base["quantizer"]["num_codes"], 16);
+    assert_eq!(finetune(&space, "wide", &["--steps", "2", "--num-codes", "64"])["steps"], 2);
+    let wide = space.json(&["info", "wide/last"]);
+    assert_eq!(wide["quantizer"]["num_codes"], 64);
+    assert_eq!(wide["quantizer"]["grid"], serde_json::json!([8, 8]));
+    assert_eq!(wide["levels"][0]["codebook_steps"], 5);
+    // With the command line it was started with it goes on, and with another number of codes it does not.
+    let args = ["finetune", "base", "--out", "wide", "--resume", "--steps", "3", "--num-codes"];
+    assert_eq!(space.json(&[&args[..], &["64"]].concat())["steps"], 3);
+    let error = space.fails(&[&args[..], &["32"]].concat());
+    assert!(error.contains("64 codes, not 32"), "{error}");
+    // What is the model's own cannot be set.
+    for field in ["decay=0.5", "architecture.hidden=64"] {
+        let error = space.fails(&["finetune", "base", "--data", "data", "--out", "none", "--set", field]);
+        assert!(error.contains("is the model's own") && error.contains("--num-codes"), "{error}");
+        let error = space.fails(&["finetune", "--out", "wide", "--resume", "--set", field]);
+        assert!(error.contains("quantizer") || error.contains("architecture"), "{error}");
+    }
+    // Codes on no map have nothing between them.
+    let error = space.fails(&["finetune", "cifar10-ema", "--data", "data", "--out", "none", "--num-codes", "64"]);
+    assert!(error.contains("no map") && !space.path("none").exists(), "{error}");
+}
+
+#[test]
 fn a_finetuning_that_only_harms_changes_nothing() {
     let space = Workspace::new();
     space.train("base", 0);

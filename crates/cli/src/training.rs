@@ -73,6 +73,11 @@ impl TrainingArgs {
         Ok(Recipe::find(name, &self.overrides())?)
     }
 
+    /// The same for a training from a model, whose architecture and quantizer are its own.
+    pub fn recipe_to_tune(&self, name: &str) -> Result<Recipe> {
+        Ok(Recipe::find_to_tune(name, &self.overrides())?)
+    }
+
     /// How the data set is opened and read.
     pub fn data_access(&self) -> DataAccess {
         let on_unreadable = if self.skip_unreadable { OnUnreadable::Skip } else { OnUnreadable::Fail };
@@ -85,12 +90,13 @@ impl TrainingArgs {
         let data = self.data.as_ref().map(|data| fetched(data, console)).transpose()?;
         let mut trainer = Trainer::resume(&self.out, data.as_ref(), &self.data_access(), compute)?;
         let recorded = self.out.join("recipe.toml");
+        let base_model = trainer.model().config().provenance.base_model.is_some();
         let asked = match recipe {
+            Some(name) if base_model => self.recipe_to_tune(name)?,
             Some(name) => self.recipe(name)?,
             None => Recipe::read(&recorded, &self.overrides())?,
         };
-        let base_model = trainer.model().config().provenance.base_model.is_some();
-        let differ = trainer.recipe().differences(&asked, base_model);
+        let differ = trainer.recipe().differences(&asked, base_model && recipe.is_some());
         if !differ.is_empty() {
             bail!(
                 "--resume continues the training in {} as it was started, but the recipe and options given differ from \

@@ -9,7 +9,7 @@ use ksom_datasets::sets::OnUnreadable;
 use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::candle_core::DType;
 use ksom_vqvae::system::{Pool, open_device};
-use ksom_vqvae::training::{Base, DataAccess, RECIPES};
+use ksom_vqvae::training::{Base, DataAccess, RECIPES, require_codes, resize_map};
 use ksom_vqvae::{Compute, Error, Event, Flow, Model, Recipe, Trainer};
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -29,6 +29,7 @@ pub struct Asked {
     data: Option<String>,
     out: PathBuf,
     overrides: Vec<String>,
+    num_codes: Option<usize>,
     resume: bool,
     skip_unreadable: bool,
     cache: Option<PathBuf>,
@@ -51,7 +52,11 @@ impl Asked {
 
     fn start(&self, base: Option<Base>) -> Result<Trainer, Error> {
         let missing = |what: &str| Error::Invalid(format!("a training needs {what}"));
-        let recipe = Recipe::find(self.recipe.as_deref().ok_or_else(|| missing("a recipe"))?, &self.overrides)?;
+        let name = self.recipe.as_deref().ok_or_else(|| missing("a recipe"))?;
+        let recipe = match base {
+            Some(_) => Recipe::find_to_tune(name, &self.overrides)?,
+            None => Recipe::find(name, &self.overrides)?,
+        };
         let spec = self.spec()?.ok_or_else(|| missing("data"))?;
         Trainer::start(recipe, &spec, &self.access(), &self.out, &self.compute()?, base)
     }
@@ -59,18 +64,22 @@ impl Asked {
     /// Goes on with the training in the run directory, if it is the one that is asked for.
     fn go_on(&self) -> Result<Trainer, Error> {
         let mut trainer = Trainer::resume(&self.out, self.spec()?.as_ref(), &self.access(), &self.compute()?)?;
+        let is_tuned = trainer.model().config().provenance.base_model.is_some();
         let asked = match &self.recipe {
+            Some(name) if is_tuned => Recipe::find_to_tune(name, &self.overrides)?,
             Some(name) => Recipe::find(name, &self.overrides)?,
             None => Recipe::read(&self.out.join("recipe.toml"), &self.overrides)?,
         };
-        let is_tuned = trainer.model().config().provenance.base_model.is_some();
-        let differ = trainer.recipe().differences(&asked, is_tuned);
+        let differ = trainer.recipe().differences(&asked, is_tuned && self.recipe.is_some());
         if !differ.is_empty() {
             return Err(Error::Invalid(format!(
                 "the training in {} was started with another recipe, which differs in: {}",
                 self.out.display(),
                 differ.join(", ")
             )));
+        }
+        if let Some(num_codes) = self.num_codes {
+            require_codes(trainer.model(), num_codes)?;
         }
         trainer.train_to(asked.training.steps)?;
         Ok(trainer)
@@ -102,7 +111,11 @@ pub fn finetune(py: Python<'_>, model: String, asked: Asked, on_event: Bound<'_,
             Named::Hub(found) => found.repository.clone(),
             _ => model.clone(),
         };
-        asked.start(Some(Base { model: trained, name, revision }))
+        let model = match asked.num_codes {
+            Some(num_codes) => resize_map(&trained, num_codes)?,
+            None => trained,
+        };
+        asked.start(Some(Base { model, name, revision }))
     };
     run(py, begin, &on_event)
 }

@@ -116,6 +116,22 @@ def test_a_model_is_tuned(pictures, tmp_path):
     np.testing.assert_array_equal(tuned.encode(picture), base.encode(picture))
 
 
+def test_a_map_is_stretched(pictures, tmp_path):
+    asked = dict(steps=1, progress=False, overrides={"batch_size": 2})
+    ksom.finetune("cifar10-ksom", pictures, tmp_path / "run", num_codes=1024, **asked)
+    wide = ksom.Model.from_pretrained(tmp_path / "run/last")
+    assert wide.config["quantizer"]["grid"] == [32, 32]
+    # It goes on with as many codes.
+    ksom.finetune("cifar10-ksom", pictures, tmp_path / "run", num_codes=1024, resume=True, **asked)
+    with pytest.raises(ksom.InvalidError, match="1024 codes, not 512"):
+        ksom.finetune("cifar10-ksom", pictures, tmp_path / "run", num_codes=512, resume=True, **asked)
+    with pytest.raises(ksom.InvalidError, match="no map"):
+        ksom.finetune("cifar10-ema", pictures, tmp_path / "x", num_codes=1024, **asked)
+    with pytest.raises(ksom.InvalidError, match="num_codes.*model's own"):
+        ksom.finetune("cifar10-ksom", pictures, tmp_path / "x", overrides={"num_codes": 1024}, progress=False)
+    assert not (tmp_path / "x").exists()
+
+
 def test_what_cannot_be_trained_is_said(pictures, tmp_path):
     assert "cifar10" in ksom.recipes()
     with pytest.raises(TypeError, match="run directory"):

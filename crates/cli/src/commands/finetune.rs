@@ -2,10 +2,10 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use ksom_vqvae::Trainer;
 use ksom_vqvae::evaluation::{PairedChange, Verdict};
 use ksom_vqvae::record::RecordedMetrics;
-use ksom_vqvae::training::{Base, base_folder};
+use ksom_vqvae::training::{Base, base_folder, require_codes, resize_map};
+use ksom_vqvae::Trainer;
 use serde::Serialize;
 
 use crate::before_after::{Comparison, compare};
@@ -21,6 +21,7 @@ use crate::training::{RunReport, TrainingArgs, announce, drive};
 #[command(after_help = "Examples:
   ksom finetune cifar10-ksom --data photos --out runs/photos
   ksom finetune owner/model --data photos --out runs/photos --only decoder
+  ksom finetune photos-ksom --data photos --out runs/photos --num-codes 4096 --steps 8000
 
 Pictures can be of any size and shape, and are not enlarged: parts of them are trained on, as large as the smallest
 picture and as the base model was trained with (64 pixels at least), or of the size that --set 'size=[W,H]' asks for. They
@@ -42,6 +43,9 @@ pub struct FinetuneArgs {
     /// which the model has come to
     #[arg(long)]
     restart_neighborhood: bool,
+    /// Stretch the map to this many codes first: new ones lie between the old ones
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    num_codes: Option<u32>,
     /// End after this many validations in a row without a better one; 0: never [default: the recipe's, 6]
     #[arg(long, value_name = "N")]
     patience: Option<u64>,
@@ -82,13 +86,20 @@ pub fn run(mut args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport
     if training.resume {
         trainer = training.resume(args.recipe.as_deref(), &compute, &settings.console)?;
         base = recorded_base(&trainer, &args, settings)?;
+        if let Some(num_codes) = args.num_codes {
+            require_codes(trainer.model(), num_codes as usize)?;
+        }
     } else {
         let Some(data) = &training.data else { bail!(Usage("--data is needed".to_string())) };
         let data = &fetched(data, &settings.console)?;
         base = models::find_fitting(args.model.as_deref(), || models::first_size_in(data), settings)?;
-        let recipe = training.recipe(args.recipe.as_deref().unwrap_or("finetune"))?;
+        let recipe = training.recipe_to_tune(args.recipe.as_deref().unwrap_or("finetune"))?;
         let (name, revision) = base.origin();
-        let start = Base { model: base.load_trainable(&compute)?, name, revision };
+        let mut model = base.load_trainable(&compute)?;
+        if let Some(num_codes) = args.num_codes {
+            model = resize_map(&model, num_codes as usize)?;
+        }
+        let start = Base { model, name, revision };
         trainer = Trainer::start(recipe, data, &training.data_access(), &training.out, &compute, Some(start))?;
     }
     announce(&trainer, settings);

@@ -70,6 +70,7 @@ def finetune(
     *,
     recipe: Optional[Path] = None,
     only: Optional[str] = None,
+    num_codes: Optional[int] = None,
     steps: Optional[int] = None,
     seed: Optional[int] = None,
     overrides: Optional[Mapping[str, Any]] = None,
@@ -81,7 +82,7 @@ def finetune(
     device: str = "cpu",
 ) -> Summary:
     """Trains a model on: a folder, a built-in name, or ``owner/name[@revision]``. ``only`` lets the ``decoder`` or the
-    ``codebook`` learn alone. The rest is as :func:`train` has it; without a recipe it is ``finetune``.
+    ``codebook`` learn alone; ``num_codes`` stretches the map to that many codes first. The rest is as :func:`train` has it; without a recipe it is ``finetune``.
 
     What was tuned should be judged on pictures that it has not seen: ``ksom finetune`` does so."""
     overrides = dict(overrides or {})
@@ -89,7 +90,7 @@ def finetune(
         overrides["training.only"] = only
     if recipe is None and not resume:
         recipe = "finetune"
-    asked = _asked(recipe, data, out, steps, seed, overrides, resume, skip_unreadable, cache, device)
+    asked = _asked(recipe, data, out, steps, seed, overrides, resume, skip_unreadable, cache, device, num_codes)
     name = model.name if isinstance(model, Model) else os.fspath(model)
     with Progress(progress) as bar:
         told = _ksom.finetune(name, asked, _listener(bar, on_event))
@@ -107,6 +108,7 @@ def _asked(
     skip_unreadable: bool,
     cache: Optional[Path],
     device: str,
+    num_codes: Optional[int] = None,
 ) -> Dict[str, Any]:
     if not os.fspath(out):
         raise TypeError("a training needs a run directory: out")
@@ -123,6 +125,7 @@ def _asked(
         "data": None if data is None else os.fspath(data),
         "out": os.fspath(out),
         "overrides": plain,
+        "num_codes": num_codes,
         "resume": resume,
         "skip_unreadable": skip_unreadable,
         "cache": None if cache is None else os.fspath(cache),
