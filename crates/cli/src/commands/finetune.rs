@@ -2,10 +2,10 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use ksom_vqvae::Trainer;
 use ksom_vqvae::evaluation::{PairedChange, Verdict};
 use ksom_vqvae::record::RecordedMetrics;
 use ksom_vqvae::training::{Base, base_folder, require_codes, resize_map};
-use ksom_vqvae::Trainer;
 use serde::Serialize;
 
 use crate::before_after::{Comparison, compare};
