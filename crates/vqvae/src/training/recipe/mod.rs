@@ -3,6 +3,7 @@
 mod automatic;
 mod differences;
 mod overrides;
+mod to_tune;
 
 use std::path::Path;
 

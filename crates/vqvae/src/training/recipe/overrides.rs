@@ -3,9 +3,6 @@
 use ksom_quantizers::{Grid, fsq_levels};
 use toml::{Table, Value};
 
-use crate::error::{Error, Result};
-use crate::training::recipe::Recipe;
-
 /// Writes one override into the table. The value is TOML, or a string where it is not.
 pub(crate) fn set(table: &mut Table, key: &str, value: &str) -> std::result::Result<(), String> {
     let parsed: Value = format!("value = {value}")
@@ -29,35 +26,11 @@ pub(crate) fn set(table: &mut Table, key: &str, value: &str) -> std::result::Res
 }
 
 /// Section and field that a key means.
-fn place_of<'a>(table: &Table, key: &'a str) -> std::result::Result<(String, &'a str), String> {
+pub(crate) fn place_of<'a>(table: &Table, key: &'a str) -> std::result::Result<(String, &'a str), String> {
     Ok(match key.split_once('.') {
         Some((section, field)) => (section.to_string(), field),
         None => (section_of(table, key)?, key),
     })
-}
-
-impl Recipe {
-    /// As [`Recipe::find`], for training on from a model, whose architecture and quantizer take the place of the
-    /// recipe's.
-    ///
-    /// # Errors
-    /// As [`Recipe::find`], or an override is about what the model brings.
-    pub fn find_to_tune(name: &str, overrides: &[String]) -> Result<Self> {
-        let recipe = Self::find(name, overrides)?;
-        let fields = Table::try_from(&recipe).map_err(|error| Error::Invalid(error.to_string()))?;
-        for key in overrides.iter().filter_map(|entry| entry.split_once('=')).map(|(key, _)| key.trim()) {
-            match place_of(&fields, key) {
-                Ok((section, _)) if ["architecture", "quantizer"].contains(&section.as_str()) => {
-                    return Err(Error::Invalid(format!(
-                        "{key} is the model's own, and cannot be set where training goes on from one: leave it out, or \
-                         train a new model; a map of another size comes with --num-codes (in Python num_codes)"
-                    )));
-                }
-                _ => {}
-            }
-        }
-        Ok(recipe)
-    }
 }
 
 /// The section that a field named alone belongs to.
