@@ -110,7 +110,7 @@ fn a_finished_training_goes_on_when_asked_for_more_steps() {
         assert_same_file(&space.path("once").join(file), &space.path("twice").join(file));
     }
     let error = space.fails(&["train", "--out", "twice", "--resume", "--steps", "8"]);
-    assert!(error.contains("training") && error.contains("--steps"), "{error}");
+    assert!(error.contains("training") && error.contains("no fewer steps"), "{error}");
 }
 
 #[test]
@@ -230,7 +230,12 @@ fn a_map_is_stretched_to_another_number_of_codes() {
     space.train("base", 0);
     let base = space.json(&["info", "base"]);
     assert_eq!(base["quantizer"]["num_codes"], 16);
-    assert_eq!(finetune(&space, "wide", &["--steps", "2", "--num-codes", "64"])["steps"], 2);
+    let report = finetune(&space, "wide", &["--steps", "2", "--num-codes", "64"]);
+    assert_eq!(report["steps"], 2);
+    // More bits are told beside what they bring.
+    assert_eq!([&report["before"]["bits_per_pixel"], &report["after"]["bits_per_pixel"]], [0.25, 0.375]);
+    let told = space.ok(&["finetune", "--out", "wide", "--resume"]).stdout;
+    assert!(told.contains("with 0.3750 bits per pixel instead of 0.2500"), "{told}");
     let wide = space.json(&["info", "wide/last"]);
     assert_eq!(wide["quantizer"]["num_codes"], 64);
     assert_eq!(wide["quantizer"]["grid"], serde_json::json!([8, 8]));
@@ -239,7 +244,7 @@ fn a_map_is_stretched_to_another_number_of_codes() {
     let args = ["finetune", "base", "--out", "wide", "--resume", "--steps", "3", "--num-codes"];
     assert_eq!(space.json(&[&args[..], &["64"]].concat())["steps"], 3);
     let error = space.fails(&[&args[..], &["32"]].concat());
-    assert!(error.contains("64 codes, not 32"), "{error}");
+    assert!(error.contains("in: the number of codes"), "{error}");
     // What is the model's own cannot be set.
     for field in ["decay=0.5", "architecture.hidden=64"] {
         let error = space.fails(&["finetune", "base", "--data", "data", "--out", "none", "--set", field]);

@@ -51,6 +51,8 @@ pub struct Figures {
     pub psnr: f64,
     pub ssim: f64,
     pub ms_ssim: f64,
+    /// Of codes as whole numbers, in the first set.
+    pub bits_per_pixel: f64,
     /// At each level, in the first set.
     pub codes_in_use: Vec<usize>,
 }
@@ -119,8 +121,10 @@ fn qualities(sets: &[(String, Evaluation)]) -> Vec<PictureQuality> {
 fn figures(sets: &[(String, Evaluation)]) -> Figures {
     let nothing = PictureQuality { mse: f64::NAN, psnr: f64::NAN, ssim: f64::NAN, ms_ssim: f64::NAN };
     let PictureQuality { mse, psnr, ssim, ms_ssim } = PictureQuality::mean(&qualities(sets)).unwrap_or(nothing);
-    let codes_in_use = sets.first().map(|(_, set)| set.levels.iter().map(|level| level.codes_in_use).collect());
-    Figures { mse, psnr, ssim, ms_ssim, codes_in_use: codes_in_use.unwrap_or_default() }
+    let first = sets.first().map(|(_, set)| set);
+    let bits_per_pixel = first.map_or(f64::NAN, |set| set.bits_per_pixel);
+    let codes_in_use = first.map(|set| set.levels.iter().map(|level| level.codes_in_use).collect());
+    Figures { mse, psnr, ssim, ms_ssim, bits_per_pixel, codes_in_use: codes_in_use.unwrap_or_default() }
 }
 
 /// Rows of original, before, after.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use ksom_datasets::sets::OnUnreadable;
 use ksom_datasets::{DataOptions, DataSpec};
@@ -86,28 +86,16 @@ impl TrainingArgs {
 
     /// Goes on with the training in the run directory. The same command line as at the start, with `--resume` added,
     /// is welcome, and so are more steps; one that asks for another training is refused.
-    pub fn resume(&self, recipe: Option<&str>, compute: &Compute, console: &Console) -> Result<Trainer> {
+    pub fn resume(
+        &self,
+        recipe: Option<&str>,
+        num_codes: Option<usize>,
+        compute: &Compute,
+        console: &Console,
+    ) -> Result<Trainer> {
         let data = self.data.as_ref().map(|data| fetched(data, console)).transpose()?;
         let mut trainer = Trainer::resume(&self.out, data.as_ref(), &self.data_access(), compute)?;
-        let recorded = self.out.join("recipe.toml");
-        let base_model = trainer.model().config().provenance.base_model.is_some();
-        let asked = match recipe {
-            Some(name) if base_model => self.recipe_to_tune(name)?,
-            Some(name) => self.recipe(name)?,
-            None => Recipe::read(&recorded, &self.overrides())?,
-        };
-        let differ = trainer.recipe().differences(&asked, base_model && recipe.is_some());
-        if !differ.is_empty() {
-            bail!(
-                "--resume continues the training in {} as it was started, but the recipe and options given differ from \
-                 {} in: {}. Leave out --recipe, --set and --seed, ask for no fewer --steps, or start anew in another \
-                 folder",
-                self.out.display(),
-                recorded.display(),
-                differ.join(", ")
-            );
-        }
-        trainer.train_to(asked.training.steps)?;
+        trainer.continue_as(recipe, &self.overrides(), num_codes)?;
         Ok(trainer)
     }
 }

@@ -9,7 +9,7 @@ use ksom_datasets::sets::OnUnreadable;
 use ksom_datasets::{DataOptions, DataSpec};
 use ksom_vqvae::candle_core::DType;
 use ksom_vqvae::system::{Pool, open_device};
-use ksom_vqvae::training::{Base, DataAccess, RECIPES, require_codes, resize_map};
+use ksom_vqvae::training::{Base, DataAccess, RECIPES, resize_map};
 use ksom_vqvae::{Compute, Error, Event, Flow, Model, Recipe, Trainer};
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -64,24 +64,7 @@ impl Asked {
     /// Goes on with the training in the run directory, if it is the one that is asked for.
     fn go_on(&self) -> Result<Trainer, Error> {
         let mut trainer = Trainer::resume(&self.out, self.spec()?.as_ref(), &self.access(), &self.compute()?)?;
-        let is_tuned = trainer.model().config().provenance.base_model.is_some();
-        let asked = match &self.recipe {
-            Some(name) if is_tuned => Recipe::find_to_tune(name, &self.overrides)?,
-            Some(name) => Recipe::find(name, &self.overrides)?,
-            None => Recipe::read(&self.out.join("recipe.toml"), &self.overrides)?,
-        };
-        let differ = trainer.recipe().differences(&asked, is_tuned && self.recipe.is_some());
-        if !differ.is_empty() {
-            return Err(Error::Invalid(format!(
-                "the training in {} was started with another recipe, which differs in: {}",
-                self.out.display(),
-                differ.join(", ")
-            )));
-        }
-        if let Some(num_codes) = self.num_codes {
-            require_codes(trainer.model(), num_codes)?;
-        }
-        trainer.train_to(asked.training.steps)?;
+        trainer.continue_as(self.recipe.as_deref(), &self.overrides, self.num_codes)?;
         Ok(trainer)
     }
 }

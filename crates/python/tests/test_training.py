@@ -123,7 +123,7 @@ def test_a_map_is_stretched(pictures, tmp_path):
     assert wide.config["quantizer"]["grid"] == [32, 32]
     # It goes on with as many codes.
     ksom.finetune("cifar10-ksom", pictures, tmp_path / "run", num_codes=1024, resume=True, **asked)
-    with pytest.raises(ksom.InvalidError, match="1024 codes, not 512"):
+    with pytest.raises(ksom.InvalidError, match="differs.*number of codes"):
         ksom.finetune("cifar10-ksom", pictures, tmp_path / "run", num_codes=512, resume=True, **asked)
     with pytest.raises(ksom.InvalidError, match="no map"):
         ksom.finetune("cifar10-ema", pictures, tmp_path / "x", num_codes=1024, **asked)

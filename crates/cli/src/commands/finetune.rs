@@ -5,7 +5,7 @@ use clap::Args;
 use ksom_vqvae::Trainer;
 use ksom_vqvae::evaluation::{PairedChange, Verdict};
 use ksom_vqvae::record::RecordedMetrics;
-use ksom_vqvae::training::{Base, base_folder, require_codes, resize_map};
+use ksom_vqvae::training::{Base, base_folder, resize_map};
 use serde::Serialize;
 
 use crate::before_after::{Comparison, compare};
@@ -81,23 +81,21 @@ pub fn run(mut args: FinetuneArgs, settings: &Settings) -> Result<FinetuneReport
     let restart = args.restart_neighborhood.then(|| "training.restart_neighborhood=true".to_string());
     let patience = args.patience.map(|count| format!("training.patience={count}"));
     args.training.set.extend([only, restart, patience].into_iter().flatten());
-    let training = &args.training;
+    let (training, num_codes) = (&args.training, args.num_codes.map(|count| count as usize));
     let (base, mut trainer);
     if training.resume {
-        trainer = training.resume(args.recipe.as_deref(), &compute, &settings.console)?;
+        trainer = training.resume(args.recipe.as_deref(), num_codes, &compute, &settings.console)?;
         base = recorded_base(&trainer, &args, settings)?;
-        if let Some(num_codes) = args.num_codes {
-            require_codes(trainer.model(), num_codes as usize)?;
-        }
     } else {
         let Some(data) = &training.data else { bail!(Usage("--data is needed".to_string())) };
+        // Before anything is fetched.
+        let recipe = training.recipe_to_tune(args.recipe.as_deref().unwrap_or("finetune"))?;
         let data = &fetched(data, &settings.console)?;
         base = models::find_fitting(args.model.as_deref(), || models::first_size_in(data), settings)?;
-        let recipe = training.recipe_to_tune(args.recipe.as_deref().unwrap_or("finetune"))?;
         let (name, revision) = base.origin();
         let mut model = base.load_trainable(&compute)?;
-        if let Some(num_codes) = args.num_codes {
-            model = resize_map(&model, num_codes as usize)?;
+        if let Some(num_codes) = num_codes {
+            model = resize_map(&model, num_codes)?;
         }
         let start = Base { model, name, revision };
         trainer = Trainer::start(recipe, data, &training.data_access(), &training.out, &compute, Some(start))?;
@@ -147,7 +145,13 @@ impl FinetuneReport {
     /// What the comparison comes to, in a sentence or two.
     fn verdict(&self, comparison: &Comparison) -> String {
         let Comparison { before, after, change, judged_on, .. } = comparison;
-        let mse = format!("MSE {:.2} before, {:.2} after", before.mse, after.mse);
+        let bits = match before.bits_per_pixel == after.bits_per_pixel {
+            true => String::new(),
+            false => {
+                format!(" with {:.4} bits per pixel instead of {:.4}", after.bits_per_pixel, before.bits_per_pixel)
+            }
+        };
+        let mse = format!("MSE {:.2} before, {:.2} after{bits}", before.mse, after.mse);
         let Some(PairedChange { pictures, change, low, high, verdict }) = change else {
             return format!("judged on {judged_on}: {mse}");
         };

@@ -37,7 +37,7 @@ pub fn run(args: TrainArgs, settings: &Settings) -> Result<TrainReport> {
     let compute = settings.compute_for_training()?;
     let training = &args.training;
     let mut trainer = if training.resume {
-        training.resume(args.recipe.as_deref(), &compute, &settings.console)?
+        training.resume(args.recipe.as_deref(), None, &compute, &settings.console)?
     } else {
         let (Some(name), Some(data)) = (&args.recipe, &training.data) else {
             let known = RECIPES.map(|(name, _)| name).join(", ");

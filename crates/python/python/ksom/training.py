@@ -82,7 +82,8 @@ def finetune(
     device: str = "cpu",
 ) -> Summary:
     """Trains a model on: a folder, a built-in name, or ``owner/name[@revision]``. ``only`` lets the ``decoder`` or the
-    ``codebook`` learn alone; ``num_codes`` stretches the map to that many codes first. The rest is as :func:`train` has it; without a recipe it is ``finetune``.
+    ``codebook`` learn alone; ``num_codes`` stretches the map to that many codes first. The rest is as :func:`train`
+    has it; without a recipe it is ``finetune``.
 
     What was tuned should be judged on pictures that it has not seen: ``ksom finetune`` does so."""
     overrides = dict(overrides or {})

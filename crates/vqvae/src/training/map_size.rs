@@ -1,25 +1,25 @@
 //! A model's map with another number of codes.
 
 use candle_core::{DType, Device, Tensor};
-use ksom_quantizers::{Grid, NeighborhoodKind, QuantizerConfig, Similarity};
+use ksom_quantizers::{NeighborhoodKind, QuantizerConfig, Similarity};
 
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, Part};
 
 /// The same model with maps of `num_codes` codes on a grid of as many axes, to be trained on from.
 ///
 /// Codes of the new grid are interpolated between those of the old one that lie where they do, so that all have their
 /// place among the vectors, and in the order of the map, from the first step on. What else belongs to the number of
-/// codes follows it: mean counts are K / K′ of what they were, a hard neighborhood shrinks K / K′ as fast (so that what
-/// is left of it is as much wider as a larger map takes longer to unfold), and a gaussian one is as much wider as the
-/// grid's longest side. Step counters go on.
+/// codes follows it: mean counts, and the one below which codes are revived, are K / K′ of what they were; a hard
+/// neighborhood shrinks K / K′ as fast (so that what is left of it is as much wider as a larger map takes longer to
+/// unfold), and a gaussian one is as much wider as the grid's longest side. Step counters go on.
 ///
 /// # Errors
 /// The codes of the model lie on no map ([`Error::Invalid`]), or `num_codes` is out of bounds.
 ///
 /// # Source
 /// Larger maps from smaller ones by interpolation: T. Kohonen et al., *Self Organization of a Massive Document
-/// Collection*, IEEE Transactions on Neural Networks 11(3), 2000, section IV.
+/// Collection*, IEEE Transactions on Neural Networks 11(3), 2000.
 pub fn resize_map(model: &Model, num_codes: usize) -> Result<Model> {
     let old = &model.config().quantizer;
     if old.neighborhood == NeighborhoodKind::None {
@@ -33,40 +33,27 @@ pub fn resize_map(model: &Model, num_codes: usize) -> Result<Model> {
     config.quantizer = resized(old, num_codes).map_err(|error| Error::Invalid(format!("num_codes: {error}")))?;
     config.validate().map_err(Error::Invalid)?;
     let (from, to) = (old.grid.as_slice(), config.quantizer.grid.as_slice());
+    let architecture = &config.architecture;
     let mut state = model.state()?;
-    for level in model.config().architecture.levels() {
-        // The sums of moving averages are made of vectors and counts again.
-        state.retain(|name, _| !(name.starts_with(level.prefix) && name.ends_with("_ema_w")));
-        for (_, tensor) in state.iter_mut().filter(|(name, _)| name.starts_with(level.prefix)) {
-            match tensor.dims() {
-                [k, _] if *k == old.num_codes => {
-                    *tensor = interpolated(tensor, from, to)?;
-                    if old.similarity == Similarity::Cosine {
-                        *tensor = tensor.broadcast_div(&tensor.sqr()?.sum_keepdim(1)?.sqrt()?)?;
-                    }
+    state.retain(|name, _| !name.ends_with("_ema_w"));
+    for (_, tensor) in state.iter_mut().filter(|(name, _)| Part::Codebook.has(name, architecture)) {
+        match tensor.dims() {
+            [_, _] => {
+                *tensor = interpolated(tensor, from, to)?;
+                if old.similarity == Similarity::Cosine {
+                    *tensor = tensor.broadcast_div(&tensor.sqr()?.sum_keepdim(1)?.sqrt()?)?;
                 }
-                [k] if *k == old.num_codes => {
-                    let counts = interpolated(&tensor.unsqueeze(1)?, from, to)?.squeeze(1)?;
-                    *tensor = counts.affine(old.num_codes as f64 / num_codes as f64, 0.0)?;
-                }
-                _ => {}
             }
+            [_] => {
+                let counts = interpolated(&tensor.unsqueeze(1)?, from, to)?.squeeze(1)?;
+                *tensor = counts.affine(old.num_codes as f64 / num_codes as f64, 0.0)?;
+            }
+            // Counters and flags.
+            _ => {}
         }
     }
+    // Sums of moving averages are left out, and so made of vectors and counts.
     Model::from_tensors(&config, state, "the model", model.compute(), true)
-}
-
-/// Refuses to go on with a model that has another number of codes than is asked for.
-///
-/// # Errors
-/// It has ([`Error::Invalid`]).
-pub fn require_codes(model: &Model, num_codes: usize) -> Result<()> {
-    match model.config().quantizer.num_codes {
-        trained if trained == num_codes => Ok(()),
-        trained => Err(Error::Invalid(format!(
-            "this training has {trained} codes, not {num_codes}: leave the number out, or start anew in another folder"
-        ))),
-    }
 }
 
 /// The configuration of a quantizer with so many codes.
@@ -74,16 +61,16 @@ fn resized(old: &QuantizerConfig, num_codes: usize) -> ksom_quantizers::Result<Q
     if num_codes == old.num_codes {
         return Ok(old.clone());
     }
-    let grid = Grid::auto(num_codes, old.grid.len())?.shape().to_vec();
-    let mut new = QuantizerConfig { num_codes, ..old.clone() };
+    let mut new = QuantizerConfig { num_codes, ..old.clone() }.with_auto_grid(old.grid.len())?;
+    let share = old.num_codes as f64 / num_codes as f64;
     match old.neighborhood {
         NeighborhoodKind::Gaussian => {
             let longest = |grid: &[usize]| grid.iter().copied().max().unwrap_or(1) as f64;
-            new.gaussian_base *= longest(&grid) / longest(&old.grid);
+            new.gaussian_base *= longest(&new.grid) / longest(&old.grid);
         }
-        NeighborhoodKind::Hard | NeighborhoodKind::None => new.shrink_step *= old.num_codes as f64 / num_codes as f64,
+        NeighborhoodKind::Hard | NeighborhoodKind::None => new.shrink_step *= share,
     }
-    new.grid = grid;
+    new.revive_below *= share;
     new.validate()?;
     Ok(new)
 }
@@ -166,6 +153,43 @@ mod tests {
         let base = gaussian.gaussian_base;
         let wider = resize_map(&model(gaussian), 512).unwrap();
         assert_eq!(wider.config().quantizer.gaussian_base, base * 4.0);
+    }
+
+    #[test]
+    fn every_codebook_of_every_kind_is_stretched() {
+        let cosine =
+            QuantizerConfig { similarity: Similarity::Cosine, revive_below: 0.5, ..QuantizerConfig::ksom(32, 4) };
+        let small = |whole: Architecture| Architecture { hidden: 8, residual_hidden: 4, ..whole };
+        for (architecture, quantizer) in [
+            (small(Architecture::vqvae2()), QuantizerConfig::ksom(32, 4)),
+            (Architecture { stages: 3, ..small(Architecture::vqvae()) }, cosine),
+            (small(Architecture::vqvae()), QuantizerConfig::gd_som(32, 4)),
+        ] {
+            let old = Model::init(&ModelConfig::new(architecture, quantizer), 1, &Compute::cpu()).unwrap();
+            for num_codes in [128, 8] {
+                let new = resize_map(&old, num_codes).unwrap();
+                let (before, after) = (old.state().unwrap(), new.state().unwrap());
+                assert!(before.keys().eq(after.keys()));
+                for (name, tensor) in &before {
+                    let is_codebook = Part::Codebook.has(name, &old.config().architecture);
+                    let expected: Vec<usize> = match tensor.dims() {
+                        [32, rest @ ..] if is_codebook => [&[num_codes], rest].concat(),
+                        dims => dims.to_vec(),
+                    };
+                    assert_eq!(after[name].dims(), expected, "{name}");
+                }
+                assert_eq!(
+                    new.config().quantizer.revive_below,
+                    old.config().quantizer.revive_below * 32.0 / num_codes as f64
+                );
+            }
+        }
+        // On the sphere codes stay on it.
+        let cosine = QuantizerConfig { similarity: Similarity::Cosine, ..QuantizerConfig::ksom(32, 4) };
+        for code in codebook(&resize_map(&model(cosine), 128).unwrap()) {
+            let length = code.iter().map(|value| value * value).sum::<f32>().sqrt();
+            assert!((length - 1.0).abs() < 1e-6, "{length}");
+        }
     }
 
     #[test]

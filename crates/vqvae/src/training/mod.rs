@@ -3,6 +3,7 @@
 pub(crate) mod access;
 mod alike;
 pub(crate) mod backward;
+mod continued;
 pub(crate) mod events;
 pub(crate) mod fitting;
 pub(crate) mod footprint;
@@ -26,7 +27,7 @@ pub use events::{StepReport, Summary, ValidationReport};
 pub use fitting::set_aside;
 pub use footprint::require_for_training;
 pub use ksom_kernels::AdamW;
-pub use map_size::{require_codes, resize_map};
+pub use map_size::resize_map;
 pub use optimizer::Optimizer;
 pub use recipe::{DataRecipe, NormalizationChoice, RECIPES, ResizeChoice, TrainingRecipe, ValidationPart};
 pub use schedule::{LearningRate, Schedule};
