@@ -28,12 +28,13 @@ macro_rules! model {
 }
 
 /// Every model of the zoo.
-pub static ZOO: [ModelFiles; 6] = [
+pub static ZOO: [ModelFiles; 7] = [
     model!("cifar10-ksom", ksom_model_cifar10_ksom),
     model!("cifar10-ema", ksom_model_cifar10_ema),
     model!("cifar10-ksom-gaussian", ksom_model_cifar10_ksom_gaussian),
     model!("photos-ksom", ksom_model_photos_ksom),
     model!("photos-ksom-4096", ksom_model_photos_ksom_4096),
+    model!("photos-ksom-f8", ksom_model_photos_ksom_f8),
     model!("photos-ksom-vqvae2", ksom_model_photos_ksom_vqvae2),
 ];
 

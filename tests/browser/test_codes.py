@@ -10,7 +10,10 @@ from pathlib import Path
 from PIL import Image, ImageChops
 from support import BUILT, EXAMPLES, PageTest, Served, codes, command, data, read_npy, sha256
 
-ZOO = ["photos-ksom", "photos-ksom-4096", "photos-ksom-vqvae2", "cifar10-ksom", "cifar10-ksom-gaussian", "cifar10-ema"]
+ZOO = [
+    "photos-ksom", "photos-ksom-4096", "photos-ksom-f8", "photos-ksom-vqvae2",
+    "cifar10-ksom", "cifar10-ksom-gaussian", "cifar10-ema",
+]
 PICTURES = ["chelsea.png", "coffee.png", "astronaut.jpg", "rocket.jpg", "camera.png"]
 
 

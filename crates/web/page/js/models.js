@@ -8,6 +8,7 @@ import { on, state, tell } from "./state.js";
 const ABOUT = {
   "photos-ksom": "photographs",
   "photos-ksom-4096": "photographs, more detail",
+  "photos-ksom-f8": "photographs, few codes",
   "photos-ksom-vqvae2": "photographs, two levels",
   "cifar10-ksom": "small pictures",
   "cifar10-ksom-gaussian": "small pictures, gaussian",
