@@ -48,6 +48,8 @@ def main():
     for folder in map(Path, sys.argv[2:]):
         sums, of, among = np.zeros(4), 0, 0
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            if path.stem not in originals:
+                sys.exit(f"{path}: {sys.argv[1]} has no picture of that name")
             original = blocks(read(originals[path.stem]))
             chosen = is_smooth(original)
             error = (blocks(read(path)) - original)[chosen]
@@ -57,6 +59,8 @@ def main():
             parts = [cells, shared, color, cells - shared]
             sums += [np.square(part).mean((1, 2, 3, 4, 5)).sum() for part in parts]
             of, among = of + len(error), among + len(original)
+        if of == 0:
+            sys.exit(f"{folder}: no picture has a smooth block of {SIDE}×{SIDE} pixels")
         error, shared, color, texture = np.sqrt(sums / of)
         print(
             f"{folder}: {of} smooth blocks of {among}: error {error:.2f}, shared by 4×4 {shared:.2f} "
